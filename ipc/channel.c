@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dispatch by table, and libev's two watchers around a socket. */
+#include "ipc/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/message.h"
+
+struct ipc_queued {
+	struct ipc_queued *next;
+	size_t length;
+	size_t n_fds;
+	int fds[IPC_FDS_MAX];
+	uint8_t bytes[];
+};
+
+static const struct ipc_row *
+find_row(const struct ipc_table *t, uint32_t tag)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_rows; i++)
+		if (t->rows[i].tag == tag)
+			return &t->rows[i];
+	return NULL;
+}
+
+int
+ipc_dispatch(
+    const struct ipc_table *t, void *ctx, uint32_t state, struct ipc_packet *p, const char **name)
+{
+	const struct ipc_row *row = NULL;
+	const ProtobufCMessage *body;
+	ProtobufCMessage *m;
+	uint32_t tag;
+	int rc = -EPROTO;
+
+	*name = NULL;
+	m = ipc_message_decode(t->envelope, p->bytes, p->length);
+	if (m == NULL)
+		goto out;
+	body = ipc_envelope_body(m, &tag);
+	if (body == NULL)
+		goto out;
+	row = find_row(t, tag);
+	if (row == NULL)
+		goto out;
+	*name = row->name;
+	if ((row->states & state) == 0 || p->n_fds < row->fds_min || p->n_fds > row->fds_max)
+		goto out;
+	rc = row->handle(ctx, body, p->fds, p->n_fds);
+out:
+	if (m != NULL)
+		protobuf_c_message_free_unpacked(m, NULL);
+	ipc_packet_close_fds(p);
+	return rc;
+}
+
+static void
+end(struct ipc_channel *c, int reason, const char *message)
+{
+	ipc_channel_close(c);
+	c->ended(c->ctx, reason, message);
+}
+
+static void
+on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct ipc_channel *c = w->data;
+	uint8_t bytes[IPC_MESSAGE_MAX];
+	struct ipc_packet p = {.bytes = bytes};
+	const char *name = NULL;
+	int rc;
+
+	(void)loop;
+	(void)events;
+	rc = ipc_packet_receive(c->fd, &p);
+	if (rc == -EAGAIN)
+		return;
+	if (rc <= 0) {
+		end(c, rc, NULL);
+		return;
+	}
+	rc = ipc_dispatch(c->table, c->ctx, c->state, &p, &name);
+	/* A handler may have closed the channel itself. */
+	if (rc < 0 && ipc_channel_is_open(c))
+		end(c, rc, name);
+}
+
+static void
+free_queued(struct ipc_queued *q)
+{
+	size_t i;
+
+	for (i = 0; i < q->n_fds; i++)
+		close(q->fds[i]);
+	free(q);
+}
+
+static void
+on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct ipc_channel *c = w->data;
+	struct ipc_queued *q;
+	int rc;
+
+	(void)events;
+	while ((q = c->head) != NULL) {
+		rc = ipc_packet_send_bytes(c->fd, q->bytes, q->length, q->fds, q->n_fds);
+		if (rc == -EAGAIN)
+			return;
+		if (rc < 0) {
+			end(c, rc == -EPIPE ? 0 : rc, NULL);
+			return;
+		}
+		c->head = q->next;
+		c->queued--;
+		free_queued(q);
+	}
+	c->tail = NULL;
+	ev_io_stop(loop, w);
+}
+
+void
+ipc_channel_open(struct ipc_channel *c, struct ev_loop *loop, int fd, const struct ipc_table *table,
+    void *ctx, void (*ended)(void *ctx, int reason, const char *message))
+{
+	memset(c, 0, sizeof(*c));
+	c->fd = fd;
+	c->state = 1;
+	c->table = table;
+	c->ctx = ctx;
+	c->ended = ended;
+	c->loop = loop;
+	/* F_GETFL first would buy nothing: a socketpair has no other status flag. */
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	ev_io_init(&c->readable, on_readable, fd, EV_READ);
+	ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
+	c->readable.data = c;
+	c->writable.data = c;
+	ev_io_start(loop, &c->readable);
+}
+
+void
+ipc_channel_close(struct ipc_channel *c)
+{
+	struct ipc_queued *q;
+
+	if (!ipc_channel_is_open(c))
+		return;
+	ev_io_stop(c->loop, &c->readable);
+	ev_io_stop(c->loop, &c->writable);
+	close(c->fd);
+	c->fd = -1;
+	while ((q = c->head) != NULL) {
+		c->head = q->next;
+		free_queued(q);
+	}
+	c->tail = NULL;
+	c->queued = 0;
+}
+
+bool
+ipc_channel_is_open(const struct ipc_channel *c)
+{
+	return c->loop != NULL && c->fd >= 0;
+}
+
+static int
+enqueue(struct ipc_channel *c, const ProtobufCMessage *envelope, size_t size, const int *fds,
+    size_t n_fds)
+{
+	struct ipc_queued *q;
+	size_t i;
+
+	if (c->queued >= IPC_QUEUE_MAX)
+		return -ENOBUFS;
+	q = calloc(1, sizeof(*q) + size);
+	if (q == NULL)
+		abort();
+	for (i = 0; i < n_fds; i++) {
+		q->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		if (q->fds[i] < 0) {
+			int error = -errno;
+
+			free_queued(q);
+			return error;
+		}
+		q->n_fds++;
+	}
+	q->length = size;
+	protobuf_c_message_pack(envelope, q->bytes);
+	if (c->tail != NULL)
+		c->tail->next = q;
+	else
+		c->head = q;
+	c->tail = q;
+	c->queued++;
+	ev_io_start(c->loop, &c->writable);
+	return 0;
+}
+
+int
+ipc_channel_send(
+    struct ipc_channel *c, const ProtobufCMessage *envelope, const int *fds, size_t n_fds)
+{
+	size_t size = protobuf_c_message_get_packed_size(envelope);
+	int rc;
+
+	if (!ipc_channel_is_open(c))
+		return -EPIPE;
+	if (size == 0 || size > IPC_MESSAGE_MAX || n_fds > IPC_FDS_MAX)
+		return -EMSGSIZE;
+	if (c->head == NULL) {
+		rc = ipc_packet_send(c->fd, envelope, fds, n_fds);
+		if (rc != -EAGAIN)
+			return rc;
+	}
+	return enqueue(c, envelope, size, fds, n_fds);
+}
+
+int
+ipc_receive_now(int fd, const struct ipc_table *table, void *ctx, uint32_t state)
+{
+	uint8_t bytes[IPC_MESSAGE_MAX];
+	struct ipc_packet p = {.bytes = bytes};
+	const char *name;
+	int rc;
+
+	rc = ipc_packet_receive(fd, &p);
+	if (rc <= 0)
+		return rc == 0 ? -EPIPE : rc;
+	return ipc_dispatch(table, ctx, state, &p, &name);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A typed edge between two processes: a SOCK_SEQPACKET socket, the table of what may arrive on it,
+ * and a bounded queue of what waits to leave.
+ */
+#ifndef GONDOLIN_IPC_CHANNEL_H
+#define GONDOLIN_IPC_CHANNEL_H
+
+#include <ev.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ipc/packet.h"
+
+#define IPC_QUEUE_MAX 64u /* messages that wait for a slow reader; one more is -ENOBUFS */
+
+/*
+ * A row: one case of the envelope's oneof.  The handler gets the member itself.  It takes a
+ * descriptor by writing -1 over it; what is left is closed.  It returns 0, or -errno, which ends
+ * the channel.
+ */
+struct ipc_row {
+	uint32_t tag; /* field number of the case */
+	const char *name;
+	uint32_t states; /* bit mask of the states in which it may arrive */
+	uint8_t fds_min, fds_max;
+	int (*handle)(void *ctx, const void *body, int *fds, size_t n_fds);
+};
+
+struct ipc_table {
+	const ProtobufCMessageDescriptor *envelope;
+	const struct ipc_row *rows;
+	size_t n_rows;
+};
+
+#define IPC_ANY_STATE UINT32_MAX
+
+/*
+ * Decodes a packet, finds its row, checks state and descriptors, calls the handler, closes what was
+ * not taken.  Returns the handler's value, or -EPROTO; *name is the row's name, or NULL where none
+ * was found.
+ */
+int ipc_dispatch(
+    const struct ipc_table *t, void *ctx, uint32_t state, struct ipc_packet *p, const char **name);
+
+struct ipc_queued;
+
+struct ipc_channel {
+	int fd;
+	uint32_t state; /* one bit; the owner moves it */
+	const struct ipc_table *table;
+	void *ctx;
+	/*
+	 * Called once when the channel ends: reason 0 = the peer closed, -EPROTO = it broke the
+	 * protocol, other -errno.  message names the offending message, or is NULL.  The channel is
+	 * stopped and its fd closed.
+	 */
+	void (*ended)(void *ctx, int reason, const char *message);
+	struct ev_loop *loop;
+	ev_io readable, writable;
+	struct ipc_queued *head, *tail;
+	unsigned queued;
+};
+
+/* Takes fd (made non-blocking) and starts reading.  Nothing is allocated. */
+void
+ipc_channel_open(struct ipc_channel *c, struct ev_loop *loop, int fd, const struct ipc_table *table,
+    void *ctx, void (*ended)(void *ctx, int reason, const char *message));
+
+/* Stops and closes; _ended is not called.  Safe on a channel that ended, and twice. */
+void ipc_channel_close(struct ipc_channel *c);
+
+bool ipc_channel_is_open(const struct ipc_channel *c);
+
+/*
+ * Sends, or queues where the socket is full (descriptors are duplicated into the queue).  The
+ * descriptors stay the caller's.  Returns 0; -ENOBUFS past IPC_QUEUE_MAX; -EMSGSIZE; -EPIPE on a
+ * channel that is closed; or another -errno.
+ */
+int ipc_channel_send(
+    struct ipc_channel *c, const ProtobufCMessage *envelope, const int *fds, size_t n_fds);
+
+/*
+ * Blocking set-up calls, before there is a loop: receives one message and dispatches it / sends
+ * one. Return 0 or -errno (-EPIPE at the end of the connection).
+ */
+int ipc_receive_now(int fd, const struct ipc_table *table, void *ctx, uint32_t state);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process says to people: one line each, on descriptor 2.  In a helper that is a pipe to the
+ * supervisor, which adds the helper's name, limits the rate and writes the line.
+ */
+#ifndef GONDOLIN_IPC_LOG_H
+#define GONDOLIN_IPC_LOG_H
+
+#include <stddef.h>
+
+#define LOG_LINE_MAX 1024u /* bytes of a line, its newline included; the rest is cut */
+
+/* Writes one formatted line.  Control bytes in the result are escaped as \xNN, so arguments may be
+ * hostile. */
+void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Escapes n bytes of peer text into out (size at least 8, always NUL-terminated): printable ASCII
+ * except the backslash as it is, everything else as \xNN; "..." at the end where it did not fit.
+ * Returns out.
+ */
+char *log_escape(char *out, size_t size, const void *bytes, size_t n);
+
+#endif

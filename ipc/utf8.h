@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UTF-8 (RFC 3629). */
+#ifndef GONDOLIN_IPC_UTF8_H
+#define GONDOLIN_IPC_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The length (1 to 4) of the well-formed sequence at s, of which n bytes may be read; 0 where there
+ * is none (truncated, overlong, surrogate, past U+10FFFF, or n is 0).
+ */
+size_t utf8_sequence(const char *s, size_t n);
+
+/* Encodes a code point up to U+10FFFF that is no surrogate; returns the bytes written, 1 to 4. */
+size_t utf8_encode(uint32_t code, char out[4]);
+
+#endif
