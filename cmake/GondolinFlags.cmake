@@ -13,8 +13,10 @@ target_include_directories(gondolin_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(gondolin_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wmissing-prototypes -Wstrict-prototypes
   -Wcast-qual -Wvla -Wundef
-  -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE
-  -fno-strict-aliasing)
+  -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+  # What goes into the shared library is PIC, all else PIE.
+  -f$<IF:$<BOOL:$<TARGET_PROPERTY:POSITION_INDEPENDENT_CODE>>,PIC,PIE>
+  -fno-semantic-interposition -fno-strict-aliasing)
 if(GONDOLIN_WERROR)
   target_compile_options(gondolin_flags INTERFACE -Werror)
 endif()

@@ -22,7 +22,9 @@ function(gondolin_protobuf target)
   add_library(${target} STATIC ${sources})
   # Generated code is not ours to warn about.
   target_include_directories(${target} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto)
-  target_compile_options(${target} PRIVATE -fPIE -fstack-protector-strong -O2
+  target_compile_options(${target} PRIVATE
+    -f$<IF:$<BOOL:$<TARGET_PROPERTY:POSITION_INDEPENDENT_CODE>>,PIC,PIE>
+    -fno-semantic-interposition -fstack-protector-strong -O2
     $<$<BOOL:${GONDOLIN_SANITIZE}>:-fsanitize=address$<SEMICOLON>-fsanitize=fuzzer-no-link>)
   target_link_libraries(${target} PUBLIC PkgConfig::PROTOBUF_C)
 endfunction()
