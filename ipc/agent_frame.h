@@ -10,13 +10,17 @@
  *	offset 9  3 bytes, zero
  *
  * AGENT_CONTROL carries one packed HostToGuest or GuestToHost.  The others carry bytes of one
- *stream of one command; an empty one is that stream's end, and nothing of it follows.
+ * stream of one command; an empty one is that stream's end, and nothing of it follows.  The
+ * host sends stdin only after Started.
  *
- * Credit.  A sender starts with AGENT_WINDOW bytes for each stream and may never have sent more
- *than it was given; the receiver gives credit as its own consumer takes the bytes.  So neither side
- *ever buffers more than AGENT_WINDOW for a stream.  A data frame beyond its credit, for an unknown
- *command, or after its stream's end is a broken protocol, except that data for a command whose
- *Exited crossed it on the way (host to guest only: stdin) is dropped.
+ * Credit.  The host starts with AGENT_WINDOW bytes for stdin, the guest with AGENT_OUTPUT_START
+ * for each output (256 commands whose clients do not read cost the host 16 MiB, no more).  A
+ * sender may never have sent more than it was given.  The receiver gives credit (never 0) as its
+ * own consumer takes the bytes, and more than was taken where it has room, but never so that
+ * over AGENT_WINDOW is outstanding: neither side ever buffers more than that for a stream.  A
+ * data frame beyond its credit, for an unknown command, or after its stream's end is a broken
+ * protocol, except that what the host sent for a command whose Exited crossed it on the way is
+ * dropped.
  */
 #ifndef GONDOLIN_IPC_AGENT_FRAME_H
 #define GONDOLIN_IPC_AGENT_FRAME_H
@@ -28,9 +32,10 @@
 #define AGENT_HEADER_SIZE  12u
 #define AGENT_PAYLOAD_MAX  65536u
 #define AGENT_WINDOW       (256u * 1024u)
+#define AGENT_OUTPUT_START (32u * 1024u)
 #define AGENT_COMMANDS_MAX 256u /* at once; one more is refused */
-#define AGENT_ARGV_MAX     1024u /* words in argv and in env each; the frame's cap bounds their bytes \
-				  */
+/* Words in argv and in env each; the frame's cap bounds their bytes. */
+#define AGENT_ARGV_MAX  1024u
 #define AGENT_PORT_NAME "org.gondolin.agent"
 
 enum agent_kind {
