@@ -1,18 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walls.  A process declares its wall as one `struct jail_profile` in its profile.c; the supervisor
- *starts it with jail_spawn(), which makes what only a parent can make (uid, namespaces); the
- *process prepares and then calls jail_enter(), which builds the rest in one fixed order or does not
- *return at all.
+ * Walls.  A process declares its wall as one `struct jail_profile` in its profile.c.  The
+ * supervisor starts it with jail_spawn(), which makes what only a parent can make (uid map,
+ * namespaces); the process prepares and then calls jail_enter(), which builds the rest in one fixed
+ * order or does not return at all.
  *
  * Order, and why:
- *	spawn	user namespace (or none when started by root), pid, mount, ipc, uts and net
- *namespaces, PDEATHSIG, close-on-exec for all but the descriptors that were asked for, exec set-up
- *the process opens what needs a path or a privilege; nothing hostile is read
- *	enter	empty read-only root -> own uid and gid, no groups (root-started) -> rlimits ->
- *securebits, capability sets and bounding set emptied -> no_new_privs -> non-dumpable -> Landlock
- *(no path, where the kernel has it) -> seccomp, last, since the steps before it need calls that it
- *forbids
+ *	spawn	user namespace (none when started by root), pid, mount, ipc, uts and net namespaces;
+ *		PDEATHSIG; a session of its own, so that a terminal's Ctrl-C does not reach it;
+ *		default signal dispositions; close-on-exec for all but the wanted descriptors; exec
+ *	set-up	the process opens what needs a path or a privilege; nothing hostile is read
+ *	enter	securebits and bounding set, while there is a /proc and CAP_SETPCAP
+ *		empty read-only root
+ *		own uid and gid, no groups (root-started)
+ *		rlimits
+ *		capability sets emptied
+ *		no_new_privs
+ *		non-dumpable, after the change of uid, which touches the same flag
+ *		Landlock (no path, no port, no signal; where the kernel has it)
+ *		seccomp, last, since the steps before it need calls that it forbids
+ *
+ * The process is pid 1 of its pid namespace.  So its default signal dispositions ignore what is
+ *sent (SIGTERM, SIGINT, ...): a helper ends by closed sockets, by a handler of its own, or by
+ *SIGKILL from outside.  abort() cannot end it by SIGABRT either, and tries calls that few profiles
+ *list: it shows as a SIGSYS or SIGSEGV death.  When it ends, the kernel kills all that is left in
+ *the namespace.  Unprivileged, the invoker's supplementary groups stay (a user namespace made
+ *without privilege may not drop them); there is no path that they could open.
  */
 #ifndef GONDOLIN_JAIL_JAIL_H
 #define GONDOLIN_JAIL_JAIL_H
@@ -27,12 +40,16 @@
 
 #define JAIL_CONDITIONS_MAX 3
 
-/* One allowed system call.  Two rows for one call are or-ed; a call without conditions must have
- * just one row. */
+/*
+ * One system call.  Two rows for one call are or-ed, so a call with an unconditional row must have
+ * just that row.  Conditions compare all 64 bits of an argument: for one that the kernel reads as
+ * an int, compare only values that are not negative.
+ */
 struct jail_syscall {
-	int number;
+	int number; /* negative: this architecture has no such call, the row is ignored */
 	const char *name;
 	const char *why; /* its caller: the row goes when the caller goes */
+	int error;       /* 0: let through; else not made, and answered with this errno */
 	unsigned n_conditions;
 	struct scmp_arg_cmp conditions[JAIL_CONDITIONS_MAX];
 };
@@ -50,10 +67,29 @@ struct jail_syscall {
 			__VA_ARGS__                                                             \
 		}                                                                               \
 	}
-/* Conditions for ALLOW_IF: argument `arg` (from 0) equals, or has no bit of mask set. */
+/*
+ * Not made, but answered with an errno (positive) instead of death: for a call that a library tries
+ * first and can do without.
+ */
+#define DENY_ERRNO(call, errno_value, reason)                                                    \
+	{                                                                                        \
+		.number = SCMP_SYS(call), .name = #call, .why = (reason), .error = (errno_value) \
+	}
+/*
+ * Conditions for ALLOW_IF: argument `arg` (from 0) equals, differs from, has no bit of mask set, or
+ * has all of them set.
+ */
 #define ARG_IS(arg, value)                     \
 	{                                      \
 		(arg), SCMP_CMP_EQ, (value), 0 \
+	}
+#define ARG_IS_NOT(arg, value)                 \
+	{                                      \
+		(arg), SCMP_CMP_NE, (value), 0 \
+	}
+#define ARG_HAS(arg, mask)                                \
+	{                                                 \
+		(arg), SCMP_CMP_MASKED_EQ, (mask), (mask) \
 	}
 #define ARG_LACKS(arg, mask)                         \
 	{                                            \
@@ -78,6 +114,8 @@ enum jail_fd_kind {
 	JAIL_FD_DIRECTORY,
 	JAIL_FD_TERMINAL, /* a pty or tty */
 	JAIL_FD_DEVICE,   /* another character device (kvm) */
+	JAIL_FD_RULESET,  /* the Landlock ruleset that jail_enter leaves open; never declared */
+	JAIL_FD_KINDS,
 };
 
 /* The process holds at most `max` descriptors of that kind. */
@@ -87,8 +125,11 @@ struct jail_fd {
 	const char *why;
 };
 
-/* A path that a third-party program (QEMU) finds in its root, read-only; devices keep device
- * access. */
+/*
+ * A path that a third-party program (QEMU) finds in its root, read-only, nosuid, and nodev unless
+ * it is a device.  A directory comes with all that is below it.  Landlock lets the program read and
+ * execute just these.
+ */
 struct jail_bind {
 	const char *path;   /* on the host; NULL ends the list */
 	const char *target; /* in the root; NULL = the same path */
@@ -96,9 +137,18 @@ struct jail_bind {
 };
 
 enum jail_report {
-	JAIL_REPORT_TRAP,   /* a SIGSYS handler of ours writes the report: programs that call
-			       jail_enter() */
-	JAIL_REPORT_NOTIFY, /* a notifier held by the supervisor: programs that are not ours */
+	/*
+	 * Programs that call jail_enter(): a SIGSYS handler writes one line to descriptor 2 and
+	 * repeats the call, of which the kernel then kills the process (SIGSYS).  The profile must
+	 * list write, and rt_sigaction at most with a condition that excludes SIGSYS.
+	 */
+	JAIL_REPORT_TRAP,
+	/*
+	 * Programs that are not ours (QEMU): the whole wall is there before exec, and the starter
+	 * holds a notifier (jail_notified).  Exec makes a process dumpable again, so these profiles
+	 * leave JAIL_NON_DUMPABLE out.
+	 */
+	JAIL_REPORT_NOTIFY,
 };
 
 /* Walls, as a bit mask: what audit counts, and what its tests leave out one by one. */
@@ -124,6 +174,7 @@ struct jail_profile {
 	const char *name; /* folder, log tag, man page: "vmrunner" */
 	const char *job;  /* one line for the audit */
 	unsigned walls;   /* JAIL_ALL, less what the process's job forbids (egress: JAIL_NET) */
+	const char *walls_why; /* why some are missing; NULL where none is */
 	enum jail_report report;
 	const struct jail_syscall *syscalls;
 	size_t n_syscalls;
@@ -136,51 +187,62 @@ struct jail_profile {
 
 /* ---- Starting a process (the supervisor) ---- */
 
-/* Where the processes' identities come from. */
+/* Where a process's identity comes from. */
 struct jail_identity {
-	bool root_started; /* true: uid and gid below; false: a user namespace of the invoking user
-			    */
+	/* true: it takes uid and gid below, not 0; false: a user namespace of the invoking user */
+	bool root_started;
 	uid_t uid;
 	gid_t gid;
 };
 
+#define JAIL_SPAWN_FDS_MAX 32u
+
 struct jail_spawn {
 	const struct jail_profile *profile;
 	struct jail_identity identity;
-	const char *program; /* path of the executable, opened before the walls */
+	/*
+	 * The executable: opened before the walls.  JAIL_REPORT_NOTIFY: a path in the program's
+	 * root, so covered by the profile's binds.
+	 */
+	const char *program;
 	char *const *argv;
 	char *const *envp; /* NULL: an empty environment */
 	const int *fds;    /* fds[i] becomes descriptor i of the child; -1 = /dev/null */
-	size_t n_fds;
-	int cgroup_fd; /* a cgroup v2 directory to start in, or -1 */
-	/*
-	 * JAIL_REPORT_NOTIFY only: the program enters its whole wall before exec, and *notify_fd is
-	 * set to the seccomp notifier (the caller's).
-	 */
-	int *notify_fd;
+	size_t n_fds;   /* at most JAIL_SPAWN_FDS_MAX; 0 to 2 are /dev/null where it ends before */
+	int cgroup_fd;  /* a cgroup v2 directory to start in, or -1 */
+	int *notify_fd; /* JAIL_REPORT_NOTIFY only: set to the seccomp notifier (the caller's) */
 };
 
 /*
- * Starts the process in its namespaces.  On success returns its pid (in the caller's pid namespace,
- * where it is a direct child) and sets *pidfd (the caller's).  On failure returns -errno and fills
- * error with one line that says which step failed and what to do.  The child dies (SIGKILL) with
- * the caller.
+ * Starts the process in its namespaces and returns once its exec was done or has failed.  On
+ * success returns its pid (in the caller's pid namespace, where it is a direct child) and sets
+ * *pidfd (the caller's).  On failure returns -errno, sets *pidfd to -1 and fills error with one
+ * line that says which step failed and what to do; no process is left.  The child dies (SIGKILL)
+ * with the calling thread.  The caller must be single-threaded: the child runs its code before
+ * exec.
+ *
+ * The program's environment gets one more variable, JAIL_VARIABLE, by which jail_enter() knows how
+ * it was started (not with JAIL_REPORT_NOTIFY).
  */
 pid_t jail_spawn(const struct jail_spawn *s, int *pidfd, char *error, size_t error_size);
 
+#define JAIL_VARIABLE "GONDOLIN_JAIL"
+
 /*
- * One notification of a JAIL_REPORT_NOTIFY process is waiting on notify_fd.  execve is let through
- * once (*exec_seen); anything else is a violation: fills report with "name(arg, ...)" and returns
- * 1; the caller kills the process.  Returns 0 where there is nothing to do, -errno where the
- * notifier is at its end.
+ * notify_fd of a JAIL_REPORT_NOTIFY process is readable.  Where a call waits there, it is a
+ * violation: the process is killed by its pidfd, report is filled with "name(arg, ...)", and 1 is
+ * returned.  Returns 0 where nothing waits (any more), -ENOENT where the process has ended, another
+ * -errno where the notifier cannot be read.  Keep notify_fd open until the process has ended: a
+ * call that waits on a closed notifier returns ENOSYS to its caller.
  */
-int jail_notified(int notify_fd, bool *exec_seen, char *report, size_t report_size);
+int jail_notified(int notify_fd, int pidfd, char *report, size_t report_size);
 
 /* ---- Entering (the process itself) ---- */
 
 /*
  * Builds the rest of the wall, or writes one line to descriptor 2 and ends the process (exit 125):
- * there is no half-jailed return.  identity says how the process was started (jail_identity_get).
+ * there is no half-jailed return.  Only for a process that jail_spawn() started with this profile,
+ * with one thread, and once.
  */
 void jail_enter(const struct jail_profile *profile);
 
