@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files, hashes and small helpers of the image library. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest/image/private.h"
+
+#define COPY_CHUNK    (256u * 1024u)
+#define PROGRESS_STEP (32ull * 1024u * 1024u)
+#define TREE_DEPTH    256u
+
+int
+image_fail(char *error, size_t error_size, int code, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(error, error_size, format, ap);
+	va_end(ap);
+	return code;
+}
+
+char *
+image_format(const char *format, ...)
+{
+	char *out;
+	va_list ap;
+
+	va_start(ap, format);
+	int n = vasprintf(&out, format, ap);
+	va_end(ap);
+	if (n < 0)
+		abort();
+	return out;
+}
+
+bool
+image_cancelled(const struct image_progress *p)
+{
+	return p != NULL && p->cancel != NULL && *p->cancel != 0;
+}
+
+void
+image_step(const struct image_progress *p, const char *what, uint64_t done, uint64_t total)
+{
+	if (p != NULL && p->step != NULL)
+		p->step(p->ctx, what, done, total);
+}
+
+static void
+hex_digest(EVP_MD_CTX *md, char out[IMAGE_ID_LENGTH + 1])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (EVP_DigestFinal_ex(md, digest, &n) != 1 || n * 2 != IMAGE_ID_LENGTH)
+		abort();
+	for (unsigned i = 0; i < n; i++)
+		snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
+}
+
+static bool
+all_zero(const unsigned char *bytes, size_t n)
+{
+	return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
+}
+
+static int
+write_at(int fd, const unsigned char *bytes, size_t n, uint64_t offset)
+{
+	while (n > 0) {
+		ssize_t done = pwrite(fd, bytes, n, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		bytes += done;
+		n -= (size_t)done;
+		offset += (uint64_t)done;
+	}
+	return 0;
+}
+
+static int
+copy_chunks(int in, int out, uint64_t size, const char *what, const struct image_progress *p,
+    EVP_MD_CTX *md, unsigned char *buffer)
+{
+	uint64_t offset = 0;
+
+	while (offset < size) {
+		size_t want = size - offset < COPY_CHUNK ? (size_t)(size - offset) : COPY_CHUNK;
+		ssize_t got = pread(in, buffer, want, (off_t)offset);
+
+		if (image_cancelled(p))
+			return -EINTR;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return -EBADMSG;
+		EVP_DigestUpdate(md, buffer, (size_t)got);
+		if (out != -1 && !all_zero(buffer, (size_t)got)) {
+			int error = write_at(out, buffer, (size_t)got, offset);
+
+			if (error < 0)
+				return error;
+		}
+		if (offset / PROGRESS_STEP != (offset + (uint64_t)got) / PROGRESS_STEP)
+			image_step(p, what, offset, size);
+		offset += (uint64_t)got;
+	}
+	if (out != -1 && ftruncate(out, (off_t)size) < 0)
+		return -errno;
+	return 0;
+}
+
+int
+image_copy_hashed(int in, int out, uint64_t size, const char *what, const struct image_progress *p,
+    char sha256[IMAGE_ID_LENGTH + 1])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned char *buffer = malloc(COPY_CHUNK);
+	int error;
+
+	if (md == NULL || buffer == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
+		abort();
+	image_step(p, what, 0, size);
+	error = copy_chunks(in, out, size, what, p, md, buffer);
+	if (error == 0)
+		hex_digest(md, sha256);
+	free(buffer);
+	EVP_MD_CTX_free(md);
+	return error;
+}
+
+int
+image_write_all(int fd, const void *bytes, size_t n)
+{
+	const char *next = bytes;
+
+	while (n > 0) {
+		ssize_t done = write(fd, next, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		next += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+int
+image_put_file(int dir, const char *name, const void *bytes, size_t n, unsigned mode)
+{
+	int fd =
+	    openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+	int error;
+
+	if (fd == -1)
+		return -errno;
+	error = image_write_all(fd, bytes, n);
+	/* The mode is meant, whatever the caller's umask is. */
+	if (error == 0 && fchmod(fd, (mode_t)mode) < 0)
+		error = -errno;
+	if (close(fd) < 0 && error == 0)
+		error = -errno;
+	return error;
+}
+
+int
+image_get_file(int dir, const char *name, size_t max, char **bytes, size_t *n)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int error = 0;
+	size_t have = 0;
+	char *text = NULL;
+
+	if (fd == -1)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		error = -errno;
+	else if (!S_ISREG(st.st_mode))
+		error = -EINVAL;
+	else if ((uintmax_t)st.st_size > max)
+		error = -E2BIG;
+	if (error < 0)
+		goto out;
+	text = malloc((size_t)st.st_size + 1);
+	if (text == NULL)
+		abort();
+	while (have < (size_t)st.st_size) {
+		ssize_t got = read(fd, text + have, (size_t)st.st_size - have);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			error = -errno;
+		if (got <= 0)
+			break;
+		have += (size_t)got;
+	}
+	text[have] = '\0';
+out:
+	close(fd);
+	if (error < 0) {
+		free(text);
+		return error;
+	}
+	*bytes = text;
+	*n = have;
+	return 0;
+}
+
+static int remove_children(int fd, unsigned depth);
+
+static int
+remove_entry(int dir, const char *name, unsigned depth)
+{
+	int fd, error;
+
+	if (unlinkat(dir, name, 0) == 0)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (depth == 0)
+		return -ELOOP;
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -errno;
+	error = remove_children(fd, depth - 1);
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && error == 0)
+		error = -errno;
+	return error;
+}
+
+/* Takes fd. */
+static int
+remove_children(int fd, unsigned depth)
+{
+	DIR *d = fdopendir(fd);
+	struct dirent *e;
+	int error = 0;
+
+	if (d == NULL) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	while ((e = readdir(d)) != NULL) {
+		int r;
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		r = remove_entry(dirfd(d), e->d_name, depth);
+		if (error == 0)
+			error = r;
+	}
+	closedir(d);
+	return error;
+}
+
+int
+image_remove_tree(int dir, const char *name)
+{
+	int error = remove_entry(dir, name, TREE_DEPTH);
+
+	return error == -ENOENT ? 0 : error;
+}
