@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Process 1: the steps of a boot, reaping, and the end. */
+#include "guest/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/agent.h"
+#include "guest/device.h"
+#include "guest/limits.h"
+#include "ipc/agent_frame.h"
+#include "ipc/log.h"
+
+int
+init_error(int error, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_line("gondolin-guest: %s: %s", text, strerror(error));
+	return -error;
+}
+
+int
+init_parse_command_line(const char *text, bool *read_only)
+{
+	static const char name[] = "gondolin.rootfs=";
+	const char *word = text, *value;
+	size_t n;
+
+	*read_only = false;
+	for (; *word != '\0'; word += strspn(word, " \n")) {
+		n = strcspn(word, " \n");
+		value = word + sizeof(name) - 1;
+		if (n == sizeof(name) + 1 && strncmp(word, name, sizeof(name) - 1) == 0 &&
+		    (strncmp(value, "ro", 2) == 0 || strncmp(value, "rw", 2) == 0))
+			*read_only = value[1] == 'o';
+		else if (strncmp(word, name, sizeof(name) - 1) == 0)
+			return init_error(EINVAL, "%.*s is neither ro nor rw", (int)n, word);
+		word += n;
+	}
+	return 0;
+}
+
+static int
+read_command_line(bool *read_only)
+{
+	char text[4096];
+	ssize_t n;
+	int fd;
+
+	fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return init_error(errno, "cannot read /proc/cmdline");
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return init_error(errno, "cannot read /proc/cmdline");
+	text[n] = '\0';
+	return init_parse_command_line(text, read_only);
+}
+
+static int
+loopback_up(void)
+{
+	struct ifreq r = {.ifr_name = "lo"};
+	int fd, rc = 0;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r.ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int
+init_identity(void)
+{
+	static const char name[] = "gondolin";
+	const struct rlimit files = {LIMIT_FILES_SOFT, LIMIT_FILES_HARD};
+	int rc;
+
+	if (sethostname(name, sizeof(name) - 1) < 0)
+		return init_error(errno, "cannot set the host name");
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return init_error(errno, "cannot set the limit of open files");
+	rc = loopback_up();
+	if (rc < 0)
+		return init_error(-rc, "cannot bring the loopback interface up");
+	return 0;
+}
+
+/* The agent's process: its exit code says nothing, `grace` says that the host asked for the end. */
+static void __attribute__((noreturn)) agent_main(int events, int grace)
+{
+	const struct rlimit files = {LIMIT_FILES_AGENT, LIMIT_FILES_HARD};
+	struct agent_options options = {
+	    .kill_after_ms = AGENT_KILL_AFTER_MS, .system = &agent_system_real};
+	uint32_t grace_ms;
+	char why[256];
+	int rc;
+
+	/* So that a terminal's job control or a shell's kill 0 never reaches init. */
+	setsid();
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		_exit(-init_error(errno, "cannot set the agent's limit of open files"));
+	options.port = device_port_open(events, AGENT_PORT_NAME);
+	if (options.port < 0) {
+		init_error(-options.port, "no virtio port " AGENT_PORT_NAME);
+		_exit(1);
+	}
+	close(events);
+	rc = agent_run(&options, &grace_ms, why, sizeof(why));
+	if (rc < 0) {
+		log_line("gondolin-guest: the agent ends: %s", why);
+		_exit(1);
+	}
+	if (write(grace, &grace_ms, sizeof(grace_ms)) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+int
+init_reap_until(pid_t agent)
+{
+	pid_t pid;
+	int status;
+
+	do
+		pid = waitpid(-1, &status, 0);
+	while (pid != agent && (pid > 0 || errno == EINTR));
+	return status;
+}
+
+/* Runs the agent and reaps until it ends.  Returns the grace that the host gives, in ms. */
+static uint32_t
+run_agent(int events)
+{
+	uint32_t grace_ms = 0;
+	int grace[2], status;
+	pid_t agent;
+
+	if (pipe2(grace, O_CLOEXEC | O_NONBLOCK) < 0) {
+		init_error(errno, "no pipe");
+		return 0;
+	}
+	agent = fork();
+	if (agent == 0)
+		agent_main(events, grace[1]);
+	if (agent < 0) {
+		init_error(errno, "cannot start the agent");
+		return 0;
+	}
+	close(events);
+	status = init_reap_until(agent);
+	if (WIFSIGNALED(status))
+		log_line("gondolin-guest: the agent died of signal %d", WTERMSIG(status));
+	if (read(grace[0], &grace_ms, sizeof(grace_ms)) != (ssize_t)sizeof(grace_ms))
+		grace_ms = 0;
+	return grace_ms < INIT_GRACE_MAX_MS ? grace_ms : INIT_GRACE_MAX_MS;
+}
+
+static int
+boot(int *events)
+{
+	bool read_only;
+	int rc;
+
+	*events = -1;
+	rc = mounts_early();
+	if (rc < 0)
+		return rc;
+	*events = device_events_open();
+	if (*events < 0)
+		return init_error(-*events, "no kernel events");
+	if ((rc = modules_load("/modules.list")) < 0 || (rc = read_command_line(&read_only)) < 0 ||
+	    (rc = mounts_switch_root(*events, read_only)) < 0 || (rc = mounts_late()) < 0 ||
+	    (rc = init_identity()) < 0)
+		return rc;
+	return 0;
+}
+
+void
+init_main(void)
+{
+	uint32_t grace_ms = 0;
+	int events;
+
+	umask(022);
+	if (boot(&events) == 0)
+		grace_ms = run_agent(events);
+	shutdown_processes(grace_ms);
+	shutdown_machine();
+}

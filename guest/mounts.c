@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's mounts, from the initramfs to the root file system. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest/device.h"
+#include "guest/init.h"
+
+struct mount_row {
+	const char *source, *target, *type;
+	unsigned long flags;
+	const char *options;
+	mode_t mode; /* of the target, where it has to be made; 0 = it must be there */
+};
+
+static int
+mount_row(const struct mount_row *m)
+{
+	if (m->mode != 0 && mkdir(m->target, m->mode) < 0 && errno != EEXIST && errno != EROFS)
+		return init_error(errno, "cannot make the directory %s", m->target);
+	/* The kernel may have mounted devtmpfs before us. */
+	if (mount(m->source, m->target, m->type, m->flags, m->options) < 0 && errno != EBUSY)
+		return init_error(errno, "cannot mount %s on %s", m->type, m->target);
+	return 0;
+}
+
+static int
+mount_rows(const struct mount_row *rows, size_t n)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		rc = mount_row(&rows[i]);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* The kernel could not open a console for us: its initramfs had no device node. */
+static int
+open_console(void)
+{
+	int fd, i;
+
+	fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR);
+	if (fd < 0)
+		return init_error(errno, "cannot open /dev/console");
+	for (i = 0; i < 3; i++)
+		if (fd != i && dup2(fd, i) < 0)
+			return init_error(errno, "cannot use /dev/console");
+	if (fd > 2)
+		close(fd);
+	return 0;
+}
+
+int
+mounts_early(void)
+{
+	static const struct mount_row rows[] = {
+	    {"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755", 0},
+	    {"proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, 0},
+	    {"sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, 0},
+	};
+	int rc;
+
+	rc = mount_rows(rows, 1);
+	if (rc < 0)
+		return rc;
+	rc = open_console();
+	return rc < 0 ? rc : mount_rows(rows + 1, 2);
+}
+
+/* Deletes what lies below a directory of the initramfs, never crossing into another file system. */
+static void
+delete_below(int dir, dev_t device)
+{
+	struct dirent *d;
+	struct stat st;
+	DIR *stream = fdopendir(dir);
+	int child;
+
+	if (stream == NULL) {
+		close(dir);
+		return;
+	}
+	while ((d = readdir(stream)) != NULL) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
+		    fstatat(dir, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != device)
+			continue;
+		if (S_ISDIR(st.st_mode)) {
+			child = openat(dir, d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			if (child >= 0)
+				delete_below(child, device);
+		}
+		(void)unlinkat(dir, d->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+	}
+	closedir(stream);
+}
+
+int
+mounts_switch_root(int events, bool read_only)
+{
+	static const char *const moved[] = {"/dev", "/proc", "/sys"};
+	char device[] = INIT_ROOT_DEVICE, target[32] = "/newroot";
+	struct stat st;
+	int rc, old;
+	size_t i;
+
+	rc = device_wait(events, device_path_present, device);
+	if (rc < 0)
+		return init_error(-rc, "no root device " INIT_ROOT_DEVICE);
+	if (mount(INIT_ROOT_DEVICE, "/newroot", "ext4", MS_NOATIME | (read_only ? MS_RDONLY : 0),
+		NULL) < 0)
+		return init_error(errno, "cannot mount " INIT_ROOT_DEVICE " as ext4");
+	for (i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
+		strcpy(target + strlen("/newroot"), moved[i]);
+		if (mount(moved[i], target, NULL, MS_MOVE, NULL) < 0)
+			return init_error(errno, "the image has no usable directory %s", moved[i]);
+	}
+	old = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (old < 0 || fstat(old, &st) < 0 || chdir("/newroot") < 0 ||
+	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return init_error(errno, "cannot make the image the root");
+	delete_below(old, st.st_dev);
+	return 0;
+}
+
+static int
+make_links(void)
+{
+	static const char *const links[][2] = {
+	    {"/proc/self/fd", "/dev/fd"},
+	    {"/proc/self/fd/0", "/dev/stdin"},
+	    {"/proc/self/fd/1", "/dev/stdout"},
+	    {"/proc/self/fd/2", "/dev/stderr"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST)
+			return init_error(errno, "cannot make %s", links[i][1]);
+	return 0;
+}
+
+int
+mounts_late(void)
+{
+	static const struct mount_row rows[] = {
+	    {"tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755", 0755},
+	    {"tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777", 01777},
+	    {"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666",
+		0755},
+	    {"tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777", 01777},
+	};
+	int rc;
+
+	rc = mount_rows(rows, sizeof(rows) / sizeof(rows[0]));
+	return rc < 0 ? rc : make_links();
+}
