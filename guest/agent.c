@@ -260,7 +260,22 @@ on_credit(struct agent *a, const void *body)
 		return broken(a, "credit for stream %u", m->stream);
 	rc = find_command(a, m->id, &c);
 	if (rc == 1 && command_credit(c, (enum agent_kind)m->stream, m->bytes) < 0)
-		return broken(a, "credit beyond the window for command %u", m->id);
+		return broken(a, "%u bytes of credit for command %u", m->bytes, m->id);
+	return rc < 0 ? rc : 0;
+}
+
+static int
+on_close(struct agent *a, const void *body)
+{
+	const Gondolin__AgentClose *m = body;
+	struct command *c;
+	int rc;
+
+	if (m->stream != AGENT_STDOUT && m->stream != AGENT_STDERR)
+		return broken(a, "close of stream %u", m->stream);
+	rc = find_command(a, m->id, &c);
+	if (rc == 1)
+		command_close(c, (enum agent_kind)m->stream);
 	return rc < 0 ? rc : 0;
 }
 
@@ -283,6 +298,7 @@ static const struct {
     {GONDOLIN__HOST_TO_GUEST__BODY_RESIZE, on_resize},
     {GONDOLIN__HOST_TO_GUEST__BODY_CREDIT, on_credit},
     {GONDOLIN__HOST_TO_GUEST__BODY_SHUTDOWN, on_shutdown},
+    {GONDOLIN__HOST_TO_GUEST__BODY_CLOSE, on_close},
 };
 
 static int
@@ -325,7 +341,7 @@ on_frame(struct agent *a, const struct agent_header *h, const uint8_t *payload)
 		return rc;
 	rc = command_input(a, c, payload, h->length);
 	if (rc == -EPROTO)
-		return broken(a, "stdin of command %u past its credit or its end", h->id);
+		return broken(a, "stdin of command %u out of order or past its credit", h->id);
 	return rc;
 }
 

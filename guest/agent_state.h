@@ -53,6 +53,7 @@ struct output {
 	uint32_t credit; /* bytes that the host can take */
 	size_t left;     /* bytes still to be sent of a command that ended */
 	bool ended;      /* its end frame was sent, or it has none */
+	bool closed;     /* nobody reads it: its end is due */
 };
 
 #define COMMAND_OUTPUTS 2
@@ -102,11 +103,17 @@ int command_start(struct agent *a, uint32_t id, uint32_t timeout_ms, const struc
 /* Closes what is open, kills (SIGKILL to the group) but does not reap what runs, and frees it. */
 void command_free(struct agent *a, struct command *c);
 
-/* The host's bytes for stdin; n = 0 ends it.  Returns 0, or -EPROTO past its credit or its end. */
+/*
+ * The host's bytes for stdin; n = 0 ends it.  Returns 0, or -EPROTO before Started, past its credit
+ * or past its end.
+ */
 int command_input(struct agent *a, struct command *c, const uint8_t *bytes, size_t n);
 
-/* Credit for an output.  Returns 0, or -EPROTO where the host gives more than was taken. */
+/* Credit for an output.  Returns 0, or -EPROTO where that is 0 or more than AGENT_WINDOW in sum. */
 int command_credit(struct command *c, enum agent_kind kind, uint32_t bytes);
+
+/* Nobody reads that output any more.  Nothing happens to a terminal. */
+void command_close(struct command *c, enum agent_kind kind);
 
 /* To the process group. */
 void command_signal(struct agent *a, struct command *c, int signal);

@@ -83,9 +83,9 @@ command_start(struct agent *a, uint32_t id, uint32_t timeout_ms, const struct sp
 	c->tty = r->tty;
 	c->input.credit = AGENT_WINDOW;
 	c->outputs[0].kind = AGENT_STDOUT;
-	c->outputs[0].credit = AGENT_WINDOW;
+	c->outputs[0].credit = AGENT_OUTPUT_START;
 	c->outputs[1].kind = AGENT_STDERR;
-	c->outputs[1].credit = AGENT_WINDOW;
+	c->outputs[1].credit = AGENT_OUTPUT_START;
 	c->outputs[1].ended = r->tty;
 	if (timeout_ms != 0)
 		c->deadline_ms = agent_now_ms() + timeout_ms;
@@ -223,7 +223,7 @@ command_input(struct agent *a, struct command *c, const uint8_t *bytes, size_t n
 	size_t done = 0;
 
 	(void)a;
-	if (in->ended || n > in->credit)
+	if (c->state == COMMAND_STARTING || in->ended || n > in->credit)
 		return -EPROTO;
 	in->credit -= (uint32_t)n;
 	if (n == 0)
@@ -278,10 +278,21 @@ command_credit(struct command *c, enum agent_kind kind, uint32_t bytes)
 {
 	struct output *o = &c->outputs[kind == AGENT_STDOUT ? 0 : 1];
 
-	if (bytes > AGENT_WINDOW - o->credit)
+	if (bytes == 0 || bytes > AGENT_WINDOW - o->credit)
 		return -EPROTO;
 	o->credit += bytes;
 	return 0;
+}
+
+void
+command_close(struct command *c, enum agent_kind kind)
+{
+	struct output *o = &c->outputs[kind == AGENT_STDOUT ? 0 : 1];
+
+	if (c->tty || o->ended)
+		return;
+	watch_close(&o->watch);
+	o->closed = true;
 }
 
 static bool
@@ -304,7 +315,7 @@ output_pass(struct agent *a, struct command *c, struct output *o)
 
 	if (o->ended)
 		return false;
-	if (c->state == COMMAND_ENDED && o->left == 0)
+	if (o->closed || (c->state == COMMAND_ENDED && o->left == 0))
 		return output_end(a, c, o);
 	if (!o->watch.readable)
 		return false;
@@ -326,10 +337,8 @@ output_pass(struct agent *a, struct command *c, struct output *o)
 		return false;
 	}
 	/* End of file; EIO is a terminal's; EAGAIN after the end: all that was there is sent. */
-	o->left = 0;
 	watch_close(&o->watch);
-	if (c->state != COMMAND_ENDED)
-		return output_end(a, c, o);
+	o->closed = true;
 	return true;
 }
 

@@ -78,8 +78,10 @@ static void
 change_directory(int status_fd, const struct user *u, const char *cwd)
 {
 	if (cwd[0] != '\0') {
+		/* ENOENT is the program's. */
 		if (chdir(cwd) < 0)
-			refuse(status_fd, EINVAL, errno, "working directory %.160s", cwd);
+			refuse(status_fd, errno == ENOENT ? ENOTDIR : errno, errno,
+			    "working directory %.160s", cwd);
 		return;
 	}
 	if (chdir(u->home) < 0 && chdir("/") < 0)

@@ -7,10 +7,11 @@ import time
 
 CONTROL, STDIN, STDOUT, STDERR = range(4)
 WINDOW = 256 * 1024
+OUTPUT_START = 32 * 1024
 PAYLOAD_MAX = 65536
 DEADLINE = 120  # seconds until a wait counts as a failure; nothing that passes waits so long
 
-HOST = {"exec": 1, "signal": 2, "resize": 3, "credit": 4, "shutdown": 5}
+HOST = {"exec": 1, "signal": 2, "resize": 3, "credit": 4, "shutdown": 5, "close": 6}
 GUEST = {
     1: ("hello", {1: "version"}),
     2: ("started", {1: "id"}),
@@ -247,7 +248,7 @@ class Peer:
     def run(self, argv, data=b"", **options):
         """Runs a command to its end; returns (what wait() returns, stdout, stderr)."""
         ident = self.start(argv, **options)
-        if not options.get("tty"):
+        if self.wait_started(ident)[0] == "started" and not options.get("tty"):
             self.stdin(ident, data, end=True)
         end = self.wait(ident)
         return end, self.out(ident), self.out(ident, STDERR)
