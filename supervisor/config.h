@@ -78,6 +78,12 @@ struct config_hosts {
 	size_t n;
 };
 
+/* A host and a port to listen on or to connect to. */
+struct config_endpoint {
+	char *host; /* a lower-case name, an IPv4 address, or an IPv6 address without brackets */
+	uint16_t port;
+};
+
 /* `secret NAME { }` in `network`. */
 struct config_secret {
 	unsigned line;
@@ -92,10 +98,8 @@ struct config_secret {
 /* `tcp "NAME:PORT" { to = "HOST:PORT" }` in `network`. */
 struct config_tcp {
 	unsigned line;
-	char *name; /* what the guest connects to, lower case */
-	uint16_t port;
-	char *to_host; /* a name, an IPv4 address, or an IPv6 address without brackets */
-	uint16_t to_port;
+	struct config_endpoint from; /* what the guest connects to; unique */
+	struct config_endpoint to;   /* where egress connects instead */
 };
 
 /* `budget { }` and `host-budget { }` in `network`; 0 = no limit, which is the default. */
@@ -161,9 +165,8 @@ struct config_route {
 /* `ingress { }` */
 struct config_ingress {
 	unsigned line;
-	char *listen_host;           /* an IPv4 or IPv6 address (no brackets); default 127.0.0.1 */
-	uint16_t listen_port;        /* 0 = any free one, the default */
-	struct config_route *routes; /* at least one */
+	struct config_endpoint listen; /* an address; port 0 = any free; default 127.0.0.1:0 */
+	struct config_route *routes;   /* at least one */
 	size_t n_routes;
 };
 
@@ -199,8 +202,8 @@ struct config {
 	char *image;                /* tag, build id or directory; never NULL */
 	struct config_list command; /* n = 0: no command, serve until stopped */
 	unsigned timeout;           /* seconds for the command; 0 = none, the default */
-	char *user;                 /* in the guest; default "root" */
-	char *cwd;                  /* in the guest, absolute and normal; default "/" */
+	char *user;                 /* in the guest, a name or uid; default "root" */
+	char *cwd;                  /* in the guest, absolute; NULL: the user's home, the default */
 	struct config_list env;     /* NAME=VALUE, names unique */
 	bool tty;                   /* the command gets a terminal; default false */
 	char *id;                   /* of the session, or NULL: made at random */

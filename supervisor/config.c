@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From text to struct config: the guard of config_text.c, libConfuse, then a walk along the grammar
+ * that reads each value and checks each section.
+ */
+#include "supervisor/config.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/log.h"
+#include "ipc/utf8.h"
+#include "supervisor/config_grammar.h"
+#include "supervisor/config_text.h"
+
+struct walk {
+	struct config_reader r;
+	const struct config_text *text;
+	char *error;
+	size_t error_size;
+};
+
+/* What libConfuse keeps for each value. */
+struct value {
+	unsigned line;
+	char text[];
+};
+
+static int __attribute__((format(printf, 3, 4)))
+fail(struct walk *w, unsigned line, const char *format, ...)
+{
+	va_list ap;
+	int n;
+
+	if (line > 0)
+		n = snprintf(w->error, w->error_size, "%s:%u: ", w->r.config->name, line);
+	else
+		n = snprintf(w->error, w->error_size, "%s: ", w->r.config->name);
+	va_start(ap, format);
+	if (n >= 0 && (size_t)n < w->error_size)
+		vsnprintf(w->error + n, w->error_size - (size_t)n, format, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+/* ---- libConfuse ---- */
+
+/*
+ * libConfuse gives its callbacks no pointer of ours.  It does hand `path`, a search path that only
+ * its include() and cfg_parse() read, from each section to those in it; we use neither.
+ */
+static void
+on_confuse_error(cfg_t *cfg, const char *format, va_list ap)
+{
+	struct walk *w = (struct walk *)cfg->path;
+	char text[160];
+
+	vsnprintf(text, sizeof(text), format, ap);
+	if (w->error[0] == '\0')
+		fail(w, (unsigned)cfg->line, "%s", text);
+}
+
+static int
+on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
+{
+	size_t n = strlen(text) + 1;
+	struct value *v = malloc(sizeof(*v) + n);
+
+	(void)opt;
+	if (v == NULL)
+		abort();
+	v->line = (unsigned)cfg->line;
+	memcpy(v->text, text, n);
+	*(void **)result = v;
+	return 0;
+}
+
+/* libConfuse's table of a section, made from ours: keys first, then sections. */
+static cfg_opt_t *
+make_options(struct config *c, const struct config_section_spec *spec)
+{
+	const cfg_opt_t end = CFG_END();
+	cfg_opt_t *opts = config_alloc(c, spec->n_keys + spec->n_sections + 1, sizeof(*opts));
+	size_t i, n = 0;
+
+	for (i = 0; i < spec->n_keys; i++) {
+		const cfg_opt_t key = CFG_PTR_CB(spec->keys[i].name, NULL,
+		    CFGF_NODEFAULT | (spec->keys[i].list ? CFGF_LIST : CFGF_NONE), on_value, free);
+
+		opts[n++] = key;
+	}
+	for (i = 0; i < spec->n_sections; i++) {
+		/* MULTI also where one is allowed: the others exist before they are written. */
+		const cfg_opt_t section = CFG_SEC(spec->sections[i].name,
+		    make_options(c, &spec->sections[i]),
+		    CFGF_MULTI | (spec->sections[i].title != NULL ? CFGF_TITLE | CFGF_NO_TITLE_DUPES
+								  : CFGF_NONE));
+
+		opts[n++] = section;
+	}
+	opts[n] = end;
+	return opts;
+}
+
+static int
+run_confuse(struct walk *w, cfg_t **out)
+{
+	FILE *f;
+	int rc;
+
+	*out = cfg_init(make_options(w->r.config, &config_grammar), CFGF_NONE);
+	f = fmemopen(w->text->bytes, w->text->length, "r");
+	if (*out == NULL || f == NULL)
+		abort();
+	(*out)->path = (cfg_searchpath_t *)w;
+	cfg_set_error_function(*out, on_confuse_error);
+	rc = cfg_parse_fp(*out, f);
+	fclose(f);
+	(*out)->path = NULL;
+	if (rc == CFG_SUCCESS)
+		return 0;
+	return w->error[0] != '\0' ? -EINVAL : fail(w, 0, "not understood");
+}
+
+/* ---- Keys and sections that were written, against the grammar ---- */
+
+static const struct config_section_spec *
+spec_of(const struct config_text *t, size_t key)
+{
+	const struct config_section_spec *parent;
+	size_t i;
+
+	if (key == CONFIG_TEXT_NO_KEY)
+		return &config_grammar;
+	parent = spec_of(t, t->keys[key].parent); /* as deep as CONFIG_TEXT_DEPTH */
+	for (i = 0; parent != NULL && i < parent->n_sections; i++)
+		if (strcmp(parent->sections[i].name, t->keys[key].name) == 0)
+			return &parent->sections[i];
+	return NULL;
+}
+
+/* "unknown key; use a, b or c": all that may stand there. */
+static int
+fail_unknown(struct walk *w, const struct config_key *k, const struct config_section_spec *spec)
+{
+	char known[400] = "";
+	size_t i, n = spec->n_keys + spec->n_sections, used = 0;
+	const char *name;
+
+	for (i = 0; i < n && used < sizeof(known); i++) {
+		name =
+		    i < spec->n_keys ? spec->keys[i].name : spec->sections[i - spec->n_keys].name;
+		used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s",
+		    i == 0       ? ""
+		    : i + 1 == n ? " or "
+				 : ", ",
+		    name);
+	}
+	return fail(w, k->line, "unknown key %.40s; use %s", k->name, known);
+}
+
+static int
+check_shape(struct walk *w, const struct config_key *k, const struct config_section_spec *parent,
+    const struct config_section_spec **section)
+{
+	bool key = false;
+	size_t i;
+
+	*section = NULL;
+	for (i = 0; i < parent->n_keys; i++)
+		key |= strcmp(parent->keys[i].name, k->name) == 0;
+	for (i = 0; i < parent->n_sections; i++)
+		if (strcmp(parent->sections[i].name, k->name) == 0)
+			*section = &parent->sections[i];
+	if (!key && *section == NULL)
+		return fail_unknown(w, k, parent);
+	if (key && k->section)
+		return fail(w, k->line, "%s is no section; write %s = ...", k->name, k->name);
+	if (*section != NULL && !k->section)
+		return fail(w, k->line, "%s is a section; write %s%s { ... }", k->name, k->name,
+		    (*section)->title != NULL ? " \"...\"" : "");
+	if (*section != NULL && k->titled != ((*section)->title != NULL))
+		return fail(w, k->line, "%s %s; write %s%s { ... }", k->name,
+		    k->titled ? "has no title" : "needs a title", k->name,
+		    k->titled ? "" : " \"...\"");
+	return 0;
+}
+
+static int
+check_keys(struct walk *w)
+{
+	const struct config_section_spec *section;
+	size_t i, j, count;
+	int rc;
+
+	for (i = 0; i < w->text->n_keys; i++) {
+		const struct config_key *k = &w->text->keys[i], *other;
+
+		rc = check_shape(w, k, spec_of(w->text, k->parent), &section);
+		if (rc < 0)
+			return rc;
+		count = 1;
+		for (j = i; j-- > 0;) {
+			other = &w->text->keys[j];
+			if (other->parent != k->parent || strcmp(other->name, k->name) != 0)
+				continue;
+			count++;
+			if (section == NULL || section->presence != CONFIG_MANY)
+				return fail(w, k->line, "%s is given twice; first on line %u",
+				    k->name, other->line);
+		}
+		if (count > CONFIG_SECTIONS_MAX)
+			return fail(w, k->line, "too many %s sections; use at most %u", k->name,
+			    CONFIG_SECTIONS_MAX);
+	}
+	return 0;
+}
+
+/* The n-th key of that name in a section, which the guard has seen. */
+static size_t
+find_key(const struct config_text *t, size_t parent, const char *name, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_keys; i++)
+		if (t->keys[i].parent == parent && strcmp(t->keys[i].name, name) == 0 && n-- == 0)
+			return i;
+	return CONFIG_TEXT_NO_KEY;
+}
+
+/* ---- The walk ---- */
+
+static int
+fail_value(struct walk *w, const char *key, const struct value *v, const char *why)
+{
+	char shown[80];
+
+	return fail(w, v->line, "%s = \"%s\": %s", key,
+	    log_escape(shown, sizeof(shown), v->text, strlen(v->text)), why);
+}
+
+static bool
+is_utf8(const char *s)
+{
+	size_t n = strlen(s), i, used;
+
+	for (i = 0; i < n; i += used) {
+		used = utf8_sequence(s + i, n - i);
+		if (used == 0)
+			return false;
+	}
+	return true;
+}
+
+static int
+read_key(struct walk *w, const struct config_key_spec *spec, cfg_opt_t *opt, void *section)
+{
+	void *field = (char *)section + spec->offset, *out = field;
+	size_t i, n = cfg_opt_size(opt);
+	const struct value *v;
+	const char *why;
+
+	if (n > CONFIG_WORDS_MAX)
+		return fail(w, ((struct value *)opt->values[0]->ptr)->line,
+		    "%s has too many values; use at most %u", spec->name, CONFIG_WORDS_MAX);
+	if (spec->element != 0) {
+		/* One more than needed, zero: the NULL behind a list of strings. */
+		out = config_alloc(w->r.config, n + 1, spec->element);
+		memcpy(field, &out, sizeof(out));
+		memcpy((char *)field + sizeof(out), &n, sizeof(n));
+	}
+	for (i = 0; i < n; i++) {
+		v = opt->values[i]->ptr;
+		w->r.line = v->line;
+		w->r.index = i;
+		why = strlen(v->text) > CONFIG_VALUE_MAX ? "too long; use at most 65535 bytes"
+		      : !is_utf8(v->text)
+			  ? "not UTF-8; use UTF-8 text"
+			  : spec->read(&w->r, v->text, (char *)out + i * spec->element, spec->arg);
+		if (why != NULL)
+			return fail_value(w, spec->name, v, why);
+	}
+	return 0;
+}
+
+static int read_section(
+    struct walk *w, const struct config_section_spec *spec, cfg_t *cfg, size_t key, void *section);
+
+/* Where the i-th section of a kind goes. */
+static void *
+section_place(
+    struct walk *w, const struct config_section_spec *spec, size_t i, size_t n, void *parent)
+{
+	void *field = (char *)parent + spec->offset, *array;
+
+	if (spec->presence == CONFIG_INSIDE)
+		return field;
+	if (i == 0) {
+		array = config_alloc(w->r.config, n, spec->size);
+		memcpy(field, &array, sizeof(array));
+	}
+	if (spec->presence == CONFIG_MANY)
+		memcpy((char *)parent + spec->count_offset, &n, sizeof(n));
+	memcpy(&array, field, sizeof(array));
+	return (char *)array + i * spec->size;
+}
+
+static int
+read_sections(struct walk *w, const struct config_section_spec *spec, cfg_opt_t *opt, size_t parent,
+    void *struct_of_parent)
+{
+	size_t i, n = cfg_opt_size(opt);
+	void *place;
+	int rc;
+
+	if (n == 0 && spec->presence == CONFIG_INSIDE && spec->defaults != NULL)
+		memcpy((char *)struct_of_parent + spec->offset, spec->defaults, spec->size);
+	for (i = 0; i < n; i++) {
+		place = section_place(w, spec, i, n, struct_of_parent);
+		rc = read_section(w, spec, opt->values[i]->section,
+		    find_key(w->text, parent, spec->name, i), place);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int
+read_title(struct walk *w, const struct config_section_spec *spec, const char *title, void *section)
+{
+	const char *why;
+	char shown[80];
+
+	w->r.index = 0;
+	why = !is_utf8(title) ? "not UTF-8; use UTF-8 text"
+			      : spec->title(&w->r, title, (char *)section + spec->title_offset,
+				    spec->title_arg);
+	if (why == NULL)
+		return 0;
+	return fail(w, w->r.line, "%s \"%s\": %s", spec->name,
+	    log_escape(shown, sizeof(shown), title, strlen(title)), why);
+}
+
+static int
+read_section(
+    struct walk *w, const struct config_section_spec *spec, cfg_t *cfg, size_t key, void *section)
+{
+	unsigned line = key != CONFIG_TEXT_NO_KEY ? w->text->keys[key].line : 0;
+	const char *why, *title = "";
+	char shown[80];
+	size_t i;
+	int rc = 0;
+
+	if (spec->defaults != NULL && key != CONFIG_TEXT_NO_KEY)
+		memcpy(section, spec->defaults, spec->size);
+	if (spec->line_offset != CONFIG_NO_FIELD)
+		memcpy((char *)section + spec->line_offset, &line, sizeof(line));
+	w->r.line = line;
+	if (spec->title != NULL) {
+		title = cfg_title(cfg);
+		rc = read_title(w, spec, title, section);
+	}
+	for (i = 0; rc == 0 && i < spec->n_keys; i++)
+		rc = read_key(w, &spec->keys[i], &cfg->opts[i], section);
+	for (i = 0; rc == 0 && i < spec->n_sections; i++)
+		rc = read_sections(
+		    w, &spec->sections[i], &cfg->opts[spec->n_keys + i], key, section);
+	if (rc < 0 || spec->check == NULL)
+		return rc;
+	w->r.line = line;
+	why = spec->check(&w->r, section);
+	if (why == NULL)
+		return 0;
+	if (*title == '\0')
+		return fail(
+		    w, w->r.line, "%s%s%s", spec->name, *spec->name != '\0' ? ": " : "", why);
+	return fail(w, w->r.line, "%s \"%s\": %s", spec->name,
+	    log_escape(shown, sizeof(shown), title, strlen(title)), why);
+}
+
+/* The keys outlive the parse, in the configuration's own memory. */
+static void
+keep_keys(struct config *c, const struct config_text *t)
+{
+	size_t i;
+
+	c->keys = config_alloc(c, t->n_keys, sizeof(*c->keys));
+	c->n_keys = t->n_keys;
+	for (i = 0; i < t->n_keys; i++) {
+		c->keys[i] = t->keys[i];
+		c->keys[i].name = config_strndup(c, t->keys[i].name, strlen(t->keys[i].name));
+	}
+}
+
+static struct config *
+new_config(const char *name)
+{
+	struct config *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		abort();
+	memcpy(c, config_grammar.defaults, sizeof(*c));
+	c->name = config_strndup(c, name, strlen(name));
+	return c;
+}
+
+int
+config_parse(struct config **out, const char *name, const char *text, size_t length, char *error,
+    size_t error_size)
+{
+	struct config_text guarded;
+	struct walk w = {.text = &guarded, .error = error, .error_size = error_size};
+	cfg_t *cfg = NULL;
+	int rc;
+
+	error[0] = '\0';
+	*out = NULL;
+	w.r.config = new_config(name);
+	if (length > CONFIG_FILE_MAX) {
+		snprintf(error, error_size, "%s: over %u bytes", name, CONFIG_FILE_MAX);
+		config_free(w.r.config);
+		return -EFBIG;
+	}
+	rc = config_text_read(&guarded, text, length);
+	if (rc < 0) {
+		fail(&w, guarded.line, "%s", guarded.message);
+		goto out;
+	}
+	rc = check_keys(&w);
+	if (rc < 0)
+		goto out;
+	keep_keys(w.r.config, &guarded);
+	rc = run_confuse(&w, &cfg);
+	if (rc == 0)
+		rc = read_section(&w, &config_grammar, cfg, CONFIG_TEXT_NO_KEY, w.r.config);
+out:
+	if (cfg != NULL)
+		cfg_free(cfg);
+	config_text_clear(&guarded);
+	if (rc == 0)
+		*out = w.r.config;
+	else
+		config_free(w.r.config);
+	return rc;
+}
+
+static int
+read_all(int fd, char *text, size_t size, size_t *length)
+{
+	ssize_t n;
+
+	*length = 0;
+	while (*length < size) {
+		n = read(fd, text + *length, size - *length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		*length += (size_t)n;
+	}
+	return 0;
+}
+
+int
+config_load(struct config **out, const char *path, char *error, size_t error_size)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	size_t length = 0;
+	char *text;
+	int fd, rc;
+
+	*out = NULL;
+	fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) {
+		rc = -errno;
+		snprintf(error, error_size, "%s: %s", path, strerror(errno));
+		return rc;
+	}
+	text = malloc(CONFIG_FILE_MAX + 1);
+	if (text == NULL)
+		abort();
+	rc = read_all(fd, text, CONFIG_FILE_MAX + 1, &length);
+	if (rc < 0)
+		snprintf(error, error_size, "%s: %s", path, strerror(-rc));
+	else
+		rc =
+		    config_parse(out, is_stdin ? "<stdin>" : path, text, length, error, error_size);
+	free(text);
+	if (!is_stdin)
+		close(fd);
+	return rc;
+}
