@@ -126,8 +126,10 @@ lost(struct machine *m)
 		if (read_console(m) <= 0)
 			break;
 	qmp_drain(&m->qmp);
-	if (m->refusal.message[0] == '\0')
+	if (m->refusal.message[0] == '\0') {
+		m->gone = true;
 		refusal_set(&m->refusal, 125, "QEMU ended unexpectedly");
+	}
 	finish(m);
 }
 
@@ -269,6 +271,7 @@ machine_start(struct machine *m, const Gondolin__VmrunnerMachine *a, int *fds)
 	m->attempt = a->attempt;
 	m->last = a->last;
 	m->alive = false;
+	m->gone = false;
 	m->alive_ms = a->alive_deadline_ms;
 	m->hello_ms = a->hello_deadline_ms;
 	memset(&m->refusal, 0, sizeof(m->refusal));

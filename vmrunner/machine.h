@@ -47,6 +47,7 @@ struct machine {
 	struct qmp qmp;
 	bool ask_shutdown; /* AgentShutdown is to be sent, with grace_ms */
 	uint32_t grace_ms;
+	bool gone;              /* QEMU ended, and nobody said why */
 	bool draining;          /* the machine is lost; its last words are read */
 	struct refusal refusal; /* why it failed or stopped */
 };

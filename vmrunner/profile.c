@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "vmrunner/vmrunner.h"
+#include "vmrunner/profile.h"
 
 static const struct jail_syscall syscalls[] = {
     ALLOW(epoll_wait, "libev: wait (x86-64)"),

@@ -57,6 +57,7 @@ report_state(struct vmrunner *vm, Gondolin__VmrunnerMachineState__State state)
 	m.machine_state = &s;
 	s.state = state;
 	s.attempt = vm->machine.attempt;
+	s.qemu_gone = vm->machine.gone;
 	if (state == GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__FAILED ||
 	    state == GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__STOPPED) {
 		s.reason = text(vm->machine.refusal.message);

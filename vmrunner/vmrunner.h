@@ -8,11 +8,11 @@
 
 #include "ipc/channel.h"
 #include "ipc/vmrunner.pb-c.h"
-#include "jail/jail.h"
 #include "vmrunner/agent.h"
 #include "vmrunner/command.h"
 #include "vmrunner/control.h"
 #include "vmrunner/machine.h"
+#include "vmrunner/profile.h"
 #include "vmrunner/report.h"
 
 /* States of the supervisor's channel. */
@@ -36,7 +36,6 @@ struct vmrunner {
 };
 
 extern const struct ipc_table supervisor_table;
-extern const struct jail_profile vmrunner_profile;
 
 /* Everything but the supervisor's channel; vm->setup is there.  The loop stays the caller's. */
 void vmrunner_init(struct vmrunner *vm, struct ev_loop *loop);
