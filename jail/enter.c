@@ -120,35 +120,52 @@ jail_walls_build(
 	return error;
 }
 
-void
-jail_enter(const struct jail_profile *profile)
+/* All walls of the profile, or the process's end. */
+static void
+build_or_exit(const struct jail_profile *profile, const struct jail_identity *id, int error,
+    struct jail_failure *f)
 {
 	struct jail_filter filter = {NULL, 0};
-	struct jail_failure f;
-	struct jail_identity id;
 	char name[16];
-	int error;
 
 	/* Some kernels name a process that was started by a descriptor after its number. */
 	snprintf(name, sizeof(name), "gondolin-%s", profile->name);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
-	error = read_identity(&id, &f);
 	if (error == 0 && profile->walls & JAIL_SECCOMP)
-		error = jail_filter_build(profile, -1, &filter, &f);
+		error = jail_filter_build(profile, -1, &filter, f);
 	if (error == 0)
-		error = jail_walls_build(profile, &id, &f);
+		error = jail_walls_build(profile, id, f);
 	if (error == 0 && profile->walls & JAIL_SECCOMP) {
-		error = jail_trap_install(&f);
+		error = jail_trap_install(f);
 		if (error == 0) {
 			error = jail_filter_load(&filter, false);
 			if (error < 0)
-				jail_fail(&f, -error, "cannot install the seccomp filter");
+				jail_fail(f, -error, "cannot install the seccomp filter");
 		}
 		/* Makes no call: too little to trim. */
 		jail_filter_clear(&filter);
 	}
 	if (error < 0) {
-		log_line("jail: %s", f.text);
+		log_line("jail: %s", f->text);
 		_exit(EXIT_SANDBOX);
 	}
+}
+
+void
+jail_enter(const struct jail_profile *profile)
+{
+	struct jail_failure f;
+	struct jail_identity id;
+	int error = read_identity(&id, &f);
+
+	build_or_exit(profile, &id, error, &f);
+}
+
+void
+jail_confine(const struct jail_profile *profile)
+{
+	const struct jail_identity same = {0};
+	struct jail_failure f;
+
+	build_or_exit(profile, &same, 0, &f);
 }

@@ -246,6 +246,12 @@ int jail_notified(int notify_fd, int pidfd, char *report, size_t report_size);
  */
 void jail_enter(const struct jail_profile *profile);
 
+/*
+ * The same for a process that was forked without jail_spawn(), and stays its invoker in its
+ * invoker's namespaces: the profile's walls name no namespace and no root.
+ */
+void jail_confine(const struct jail_profile *profile);
+
 /* ---- cgroups ---- */
 
 struct jail_cgroup_limits {

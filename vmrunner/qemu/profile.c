@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QEMU's wall.  QEMU is not ours: its wall stands before its exec, so the rows cover the dynamic
+ * linker and QEMU's own start-up too.  Its own -sandbox comes on top and takes away exec, fork and
+ * identity changes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+
+#include "vmrunner/qemu/qemu.h"
+
+/* A thread and nothing else: no new process, no new namespace. */
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+
+static const struct jail_syscall syscalls[] = {
+    /* The dynamic linker and C library */
+    ALLOW(arch_prctl, "ld.so: thread pointer"),
+    ALLOW(set_tid_address, "C library start"),
+    ALLOW(set_robust_list, "a thread's start"),
+    ALLOW(rseq, "a thread's start"),
+    ALLOW(brk, "malloc"),
+    ALLOW(mmap, "libraries, guest memory, translated code"),
+    ALLOW(munmap, "free"),
+    ALLOW(mremap, "realloc"),
+    ALLOW(mprotect, "ld.so: relro; malloc: arenas; TCG: guard pages"),
+    ALLOW(madvise, "thread stacks; guest memory"),
+    ALLOW(access, "ld.so: /etc/ld.so.preload; firmware lookup"),
+    ALLOW(openat, "libraries and firmware: all that its root holds, read-only"),
+    ALLOW(open, "libraries that still use it"),
+    ALLOW(readlink, "where its own binary is: fails, no /proc"),
+    ALLOW(newfstatat, "libraries and firmware"),
+    ALLOW(fstat, "the same, by descriptor"),
+    ALLOW(stat, "the same, in older C libraries"),
+    ALLOW(statx, "the same, in newer C libraries"),
+    ALLOW(lseek, "firmware, disk size"),
+    ALLOW(pread64, "ld.so; the disk"),
+    ALLOW(getdents64, "module directory"),
+    ALLOW(statfs, "libselinux start: fails"),
+    ALLOW(fstatfs, "the disk file's block size"),
+    ALLOW(getcwd, "glib start"),
+    ALLOW(fchdir, "network file system of its own libraries' loader"),
+    ALLOW(uname, "C library"),
+    ALLOW(sysinfo, "C library: memory size"),
+    ALLOW(prlimit64, "C library: stack size"),
+    ALLOW(getrandom, "hash seeds, rng-builtin"),
+    ALLOW(getpid, "logging"),
+    ALLOW(getuid, "glib start"),
+    ALLOW(geteuid, "glib start"),
+    ALLOW(getgid, "glib start"),
+    ALLOW(getegid, "glib start"),
+    ALLOW(getresuid, "glib start"),
+    ALLOW(getresgid, "glib start"),
+    ALLOW(gettid, "threads"),
+    ALLOW(sched_getaffinity, "number of processors"),
+    ALLOW(sched_yield, "spin locks"),
+    ALLOW(get_mempolicy, "libnuma start"),
+    ALLOW(set_mempolicy, "libnuma start; -sandbox resourcecontrol=deny follows"),
+
+    /* Threads */
+    ALLOW_IF(clone, "a thread", ARG_HAS(0, THREAD_FLAGS)),
+    DENY_ERRNO(clone3, ENOSYS, "the C library falls back to clone, whose flags can be judged"),
+    ALLOW(futex, "locks"),
+    ALLOW(exit, "a thread's end"),
+    ALLOW(exit_group, "the end"),
+    ALLOW(restart_syscall, "a wait that a stop interrupted"),
+    ALLOW(rt_sigaction, "signal handlers"),
+    ALLOW(rt_sigprocmask, "thread masks"),
+    ALLOW(rt_sigreturn, "a handler's end"),
+    ALLOW(rt_sigtimedwait, "signal thread"),
+    ALLOW(sigaltstack, "coroutines"),
+    ALLOW(signalfd4, "main loop: SIGALRM, SIGIO, SIGBUS"),
+    ALLOW(tgkill, "SIG_IPI: kicks a virtual processor out of KVM_RUN"),
+    ALLOW_IF(prctl, "thread names", ARG_IS(0, PR_SET_NAME)),
+    ALLOW_IF(prctl, "timer slack", ARG_IS(0, PR_SET_TIMERSLACK)),
+    ALLOW_IF(prctl, "SIGBUS policy", ARG_IS(0, PR_MCE_KILL)),
+    ALLOW_IF(prctl, "-sandbox", ARG_IS(0, PR_SET_NO_NEW_PRIVS)),
+    ALLOW_IF(prctl, "-sandbox: probes", ARG_IS(0, PR_GET_SECCOMP)),
+    ALLOW(seccomp, "-sandbox: a filter can only take away"),
+
+    /* Time */
+    ALLOW(clock_gettime, "where the vDSO cannot"),
+    ALLOW(clock_getres, "timer set-up"),
+    ALLOW(clock_nanosleep, "RCU thread"),
+    ALLOW(nanosleep, "RCU thread in older C libraries"),
+    ALLOW(timer_create, "host timer in older versions"),
+    ALLOW(timer_settime, "the same"),
+    ALLOW(gettimeofday, "where the vDSO cannot"),
+
+    /* The main loop, ports, disk */
+    ALLOW(poll, "glib"),
+    ALLOW(ppoll, "main loop"),
+    ALLOW(eventfd2, "wake-ups"),
+    ALLOW(pipe2, "wake-ups where eventfd is missing"),
+    ALLOW(epoll_create1, "block layer's poll"),
+    ALLOW(epoll_ctl, "the same"),
+    ALLOW(epoll_wait, "the same"),
+    ALLOW(epoll_pwait, "the same"),
+    ALLOW(read, "ports, eventfd"),
+    ALLOW(write, "log, eventfd"),
+    ALLOW(readv, "ports"),
+    ALLOW(writev, "ports"),
+    ALLOW(sendmsg, "ports"),
+    ALLOW(sendto, "network"),
+    ALLOW(recvmsg, "ports"),
+    ALLOW(recvfrom, "ports"),
+    ALLOW(getsockopt, "what kind of socket a descriptor is"),
+    ALLOW(setsockopt, "zero-copy probe"),
+    ALLOW(getsockname, "the same"),
+    ALLOW(getpeername, "the same"),
+    ALLOW(shutdown, "a port's end"),
+    ALLOW(close, "descriptors"),
+    ALLOW(dup, "add-fd"),
+    ALLOW(dup2, "add-fd"),
+    ALLOW(dup3, "add-fd"),
+    ALLOW(fcntl, "O_NONBLOCK, F_DUPFD_CLOEXEC"),
+    ALLOW(preadv, "disk"),
+    ALLOW(pwritev, "disk"),
+    ALLOW(pwrite64, "disk"),
+    ALLOW(fdatasync, "disk: a guest's flush"),
+    ALLOW(fsync, "disk"),
+    ALLOW(fallocate, "disk: discard, zero"),
+    ALLOW(ftruncate, "disk: the overlay grows; memfd"),
+    ALLOW(copy_file_range, "disk"),
+    ALLOW(memfd_create, "guest memory, translated code"),
+    DENY_ERRNO(io_uring_setup, ENOSYS, "the block layer falls back to epoll and threads"),
+    ALLOW(ioctl, "KVM; the disk's geometry"),
+
+    /* Tried, and done without */
+    DENY_ERRNO(socket, EAFNOSUPPORT, "libraries' start-up probes"),
+    DENY_ERRNO(sched_setaffinity, EPERM, "not for a guest to choose"),
+    DENY_ERRNO(sched_setscheduler, EPERM, "the same"),
+    DENY_ERRNO(setpriority, EPERM, "the same"),
+    DENY_ERRNO(mlockall, EPERM, "the same"),
+    DENY_ERRNO(mbind, EPERM, "the same"),
+    DENY_ERRNO(unlink, EROFS, "its root is read-only"),
+};
+
+static const struct jail_limit limits[] = {
+    {RLIMIT_CORE, "core", 0, "guest memory must not reach a disk"},
+    {RLIMIT_NOFILE, "nofile", 128, "ports, disk, eventfds of two virtual processors"},
+    {RLIMIT_MEMLOCK, "memlock", 0, "nothing is locked"},
+};
+
+static const struct jail_fd fds[] = {
+    {JAIL_FD_NULL, 4, "standard input and output"},
+    {JAIL_FD_PIPE, 1, "log"},
+    {JAIL_FD_SOCKET, 8, "console, QMP, agent"},
+    {JAIL_FD_EVENT, 96, "main loop, virtual processors"},
+    {JAIL_FD_MEMORY, 4, "overlay in memory, translated code"},
+    {JAIL_FD_FILE, 8, "image and overlay, and the block layer's duplicates"},
+    {JAIL_FD_DIRECTORY, 1, "the working directory at start"},
+    {JAIL_FD_DEVICE, 1, "/dev/kvm"},
+};
+
+/* Beside these the supervisor adds the program itself, the kernel and the initramfs. */
+static const struct jail_bind binds[] = {
+    {.path = "/lib64", .optional = true},
+    {.path = "/lib/x86_64-linux-gnu", .optional = true},
+    {.path = "/usr/lib/x86_64-linux-gnu", .optional = true},
+    {.path = "/lib/aarch64-linux-gnu", .optional = true},
+    {.path = "/usr/lib/aarch64-linux-gnu", .optional = true},
+    {.path = "/etc/ld.so.cache", .optional = true},
+    {.path = "/usr/share/qemu"},
+    {.path = "/usr/share/seabios", .optional = true},
+    {.path = NULL},
+};
+
+const struct jail_profile qemu_profile = {
+    .name = "qemu",
+    .job = "the machine: runs the guest",
+    .walls = JAIL_ALL & ~(unsigned)JAIL_NON_DUMPABLE,
+    .walls_why = "exec makes a program that is not ours dumpable again",
+    .report = JAIL_REPORT_NOTIFY,
+    .syscalls = syscalls,
+    .n_syscalls = sizeof(syscalls) / sizeof(syscalls[0]),
+    .limits = limits,
+    .n_limits = sizeof(limits) / sizeof(limits[0]),
+    .fds = fds,
+    .n_fds = sizeof(fds) / sizeof(fds[0]),
+    .binds = binds,
+};
