@@ -2,15 +2,15 @@
 /*
  * Session directories: how a sandbox is found by the same user's commands.
  *
- * <runtime>/<id>/ (mode 0700) holds `lock` (flocked by the supervisor for as long as it lives),
+ * <runtime>/<id>/ (mode 0700) holds `lock` (locked by the supervisor for as long as it lives),
  * `session.json` and `control.sock`.  <runtime> is $GONDOLIN_RUNTIME_DIR, or /run/gondolin for
  * root, or $XDG_RUNTIME_DIR/gondolin, or /tmp/gondolin-<uid>.  It must be a directory of the
  * caller's own that nobody else can write to, and no symbolic link: other users of the host are
  * hostile, and /tmp is theirs too.
  *
- * Whether a session lives is decided by its lock alone: the kernel drops it when the supervisor
- * dies, however it dies.  The directory of a dead session is reclaimed by the next one of that id,
- * and by session_sweep().
+ * Whether a session lives is decided by its lock alone (F_OFD_SETLK, which can be asked about
+ * without being taken): the kernel drops it when the supervisor dies, however it dies.  The
+ * directory of a dead session is reclaimed by the next one of that id, and by session_sweep().
  */
 #ifndef GONDOLIN_IPC_SESSION_H
 #define GONDOLIN_IPC_SESSION_H

@@ -54,7 +54,7 @@ fail(struct walk *w, unsigned line, const char *format, ...)
  * libConfuse gives its callbacks no pointer of ours.  It does hand `path`, a search path that only
  * its include() and cfg_parse() read, from each section to those in it; we use neither.
  */
-static void
+static void __attribute__((format(printf, 2, 0)))
 on_confuse_error(cfg_t *cfg, const char *format, va_list ap)
 {
 	struct walk *w = (struct walk *)cfg->path;

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Session directories.  All work goes through descriptors: the runtime directory is opened and
+ * judged once, and every name below it is resolved from there without following links.
+ */
+#include "ipc/session.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LOCK_NAME    "lock"
+#define SOCKET_NAME  "control.sock"
+#define ATTEMPTS_MAX 100 /* to lock a directory that others remove at the same time */
+
+static int __attribute__((format(printf, 4, 5)))
+fail(char *error, size_t size, int rc, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(error, size, format, ap);
+	va_end(ap);
+	return rc;
+}
+
+/* ---- Ids and processes ---- */
+
+void
+session_id_make(char id[SESSION_ID_SIZE])
+{
+	uint32_t r;
+
+	/* 4 bytes come whole or not at all; without randomness nothing is safe. */
+	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
+		abort();
+	snprintf(id, SESSION_ID_SIZE, "%08x", r);
+}
+
+bool
+session_id_is_valid(const char *id)
+{
+	size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return n >= 1 && n <= SESSION_ID_MAX && id[n] == '\0' && id[0] != '-';
+}
+
+uint64_t
+session_process_start_time(pid_t pid)
+{
+	char path[64], text[1024], *p;
+	unsigned long long start;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* The process chose its name, which may hold spaces and ")": fields count from the last. */
+	p = strrchr(text, ')');
+	if (p == NULL ||
+	    sscanf(p + 1,
+		" %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		"%*s %llu",
+		&start) != 1)
+		return 0;
+	return start;
+}
+
+/* ---- Directories ---- */
+
+static int
+runtime_path(char *path, size_t size, char *error, size_t error_size)
+{
+	const char *own = getenv("GONDOLIN_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+	int n;
+
+	if (own != NULL && own[0] != '\0') {
+		if (own[0] != '/')
+			return fail(error, error_size, -EINVAL,
+			    "GONDOLIN_RUNTIME_DIR=%s: not an absolute path", own);
+		n = snprintf(path, size, "%s", own);
+	} else if (geteuid() == 0) {
+		n = snprintf(path, size, "/run/gondolin");
+	} else if (xdg != NULL && xdg[0] == '/') {
+		n = snprintf(path, size, "%s/gondolin", xdg);
+	} else {
+		n = snprintf(path, size, "/tmp/gondolin-%u", (unsigned)geteuid());
+	}
+	if (n < 0 || (size_t)n >= size)
+		return fail(
+		    error, error_size, -ENAMETOOLONG, "the runtime directory's path is too long");
+	return 0;
+}
+
+/* What another user could have put there is not ours to use. */
+static const char *
+directory_fault(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return "cannot be examined";
+	if (st.st_uid != geteuid())
+		return "belongs to another user";
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return "can be written to by others";
+	return NULL;
+}
+
+/* Opens the runtime directory; makes it first where that is asked for. */
+static int
+open_runtime(bool make, int *fd, char *error, size_t error_size)
+{
+	char path[SESSION_PATH_SIZE];
+	const char *fault;
+	int rc;
+
+	rc = runtime_path(path, sizeof(path), error, error_size);
+	if (rc < 0)
+		return rc;
+	if (make && mkdir(path, 0700) < 0 && errno != EEXIST) {
+		rc = -errno;
+		return fail(error, error_size, rc,
+		    "%s: cannot be made (%s); set GONDOLIN_RUNTIME_DIR to a directory of yours",
+		    path, strerror(-rc));
+	}
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd < 0) {
+		rc = errno == ELOOP ? -ENOTDIR : -errno;
+		return fail(error, error_size, rc,
+		    "%s: %s; set GONDOLIN_RUNTIME_DIR to a directory of yours", path,
+		    rc == -ENOTDIR ? "not a directory" : strerror(-rc));
+	}
+	fault = directory_fault(*fd);
+	if (fault != NULL) {
+		close(*fd);
+		*fd = -1;
+		return fail(error, error_size, -EPERM,
+		    "%s: %s; set GONDOLIN_RUNTIME_DIR to a directory of yours", path, fault);
+	}
+	return 0;
+}
+
+void
+session_close(struct session *s)
+{
+	int *fds[] = {&s->lock_fd, &s->dir_fd, &s->parent_fd};
+	size_t i;
+
+	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+static int
+open_session(struct session *s, int parent_fd, const char *id)
+{
+	*s = SESSION_EMPTY;
+	snprintf(s->id, sizeof(s->id), "%s", id);
+	s->parent_fd = fcntl(parent_fd, F_DUPFD_CLOEXEC, 0);
+	if (s->parent_fd >= 0)
+		s->dir_fd = openat(parent_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (s->parent_fd < 0 || s->dir_fd < 0 || directory_fault(s->dir_fd) != NULL) {
+		int rc = s->parent_fd < 0 || s->dir_fd < 0 ? -errno : -EPERM;
+
+		session_close(s);
+		return rc;
+	}
+	return 0;
+}
+
+/* ---- The lock ---- */
+
+static const struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+bool
+session_is_live(const struct session *s)
+{
+	struct flock probe = whole_file;
+	bool live;
+	int fd;
+
+	fd = openat(s->dir_fd, LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	/* Asking takes no lock, so that it cannot make a starting supervisor fail. */
+	live = fcntl(fd, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
+	close(fd);
+	return live;
+}
+
+static bool
+same_file(int dir_fd, const char *name, int fd)
+{
+	struct stat a, b;
+
+	return fstatat(dir_fd, name, &a, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/*
+ * Locks an open session.  Returns 0; -EEXIST where it lives; -EAGAIN where it was removed
+ * meanwhile, so that the lock is one of a name that is gone.
+ */
+static int
+lock_session(struct session *s)
+{
+	s->lock_fd = openat(
+	    s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (fcntl(s->lock_fd, F_OFD_SETLK, &whole_file) < 0)
+		return errno == EAGAIN || errno == EACCES ? -EEXIST : -errno;
+	if (!same_file(s->parent_fd, s->id, s->dir_fd) ||
+	    !same_file(s->dir_fd, LOCK_NAME, s->lock_fd))
+		return -EAGAIN;
+	return 0;
+}
+
+/* Removes all but the lock.  Nothing of ours is a directory. */
+static int
+empty_session(const struct session *s)
+{
+	struct dirent *e;
+	int fd, rc = 0;
+	DIR *d;
+
+	fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	d = fdopendir(fd);
+	if (d == NULL)
+		abort();
+	while (rc == 0 && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    strcmp(e->d_name, LOCK_NAME) == 0)
+			continue;
+		if (unlinkat(s->dir_fd, e->d_name, 0) < 0 && errno != ENOENT)
+			rc = -errno;
+	}
+	closedir(d);
+	return rc;
+}
+
+/* Opens (and where asked makes) and locks one directory; see lock_session for what it returns. */
+static int
+claim(struct session *s, int parent_fd, const char *id, bool make, bool fresh)
+{
+	int rc;
+
+	if (make && mkdirat(parent_fd, id, 0700) < 0 && (errno != EEXIST || fresh))
+		return -errno;
+	rc = open_session(s, parent_fd, id);
+	if (rc < 0)
+		return rc == -ENOENT && make ? -EAGAIN : rc;
+	rc = lock_session(s);
+	if (rc == 0)
+		rc = empty_session(s);
+	if (rc < 0)
+		session_close(s);
+	return rc;
+}
+
+int
+session_create(struct session *s, const char *id, char *error, size_t error_size)
+{
+	char made[SESSION_ID_SIZE];
+	int rc, parent_fd = -1, attempt;
+
+	*s = SESSION_EMPTY;
+	if (id != NULL && !session_id_is_valid(id))
+		return fail(error, error_size, -EINVAL,
+		    "not a session id; use 1 to 32 of a-z, 0-9 and -, no - first");
+	rc = open_runtime(true, &parent_fd, error, error_size);
+	if (rc < 0)
+		return rc;
+	rc = -EAGAIN;
+	for (attempt = 0; rc == -EAGAIN && attempt < ATTEMPTS_MAX; attempt++) {
+		if (id == NULL)
+			session_id_make(made);
+		rc = claim(s, parent_fd, id != NULL ? id : made, true, id == NULL);
+		if (id == NULL && rc == -EEXIST)
+			rc = -EAGAIN;
+	}
+	close(parent_fd);
+	if (rc == -EEXIST)
+		return fail(error, error_size, rc,
+		    "a sandbox with the id %s is running; choose another id or stop it", id);
+	if (rc < 0)
+		return fail(error, error_size, rc, "session directory %s: %s",
+		    id != NULL ? id : made, strerror(-rc));
+	return 0;
+}
+
+void
+session_remove(struct session *s)
+{
+	if (s->dir_fd >= 0) {
+		(void)empty_session(s);
+		/* Last: until here the name is taken. */
+		(void)unlinkat(s->dir_fd, LOCK_NAME, 0);
+		(void)unlinkat(s->parent_fd, s->id, AT_REMOVEDIR);
+	}
+	session_close(s);
+}
+
+/* ---- The control socket ---- */
+
+/* Through /proc: the session's path may be longer than a sun_path (108 bytes). */
+static void
+socket_address(const struct session *s, struct sockaddr_un *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" SOCKET_NAME, s->dir_fd);
+}
+
+int
+session_listen(const struct session *s, int backlog)
+{
+	struct sockaddr_un a;
+	int fd, rc;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	socket_address(s, &a);
+	(void)unlinkat(s->dir_fd, SOCKET_NAME, 0);
+	/* The mode of the socket becomes that of the file, so that it is never a wider one. */
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(fd, backlog) < 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int
+session_connect(const struct session *s)
+{
+	struct sockaddr_un a;
+	int fd, rc;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	socket_address(s, &a);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* ---- All sessions ---- */
+
+static int
+is_session_name(const struct dirent *e)
+{
+	return session_id_is_valid(e->d_name);
+}
+
+/* Calls each for every session directory, live or not. */
+static int
+walk(int parent_fd, int (*each)(void *ctx, struct session *s), void *ctx)
+{
+	struct dirent **names = NULL;
+	struct session s;
+	int i, n, rc = 0;
+
+	n = scandirat(parent_fd, ".", &names, is_session_name, alphasort);
+	if (n < 0)
+		return -errno;
+	for (i = 0; i < n; i++) {
+		if (rc == 0 && open_session(&s, parent_fd, names[i]->d_name) == 0) {
+			rc = each(ctx, &s);
+			session_close(&s);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return rc;
+}
+
+static int
+walk_runtime(int (*each)(void *ctx, struct session *s), void *ctx, char *error, size_t error_size)
+{
+	int fd = -1, rc;
+
+	rc = open_runtime(false, &fd, error, error_size);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	rc = walk(fd, each, ctx);
+	close(fd);
+	return rc;
+}
+
+struct live_walk {
+	int (*each)(void *ctx, const struct session *s);
+	void *ctx;
+};
+
+static int
+on_live(void *ctx, struct session *s)
+{
+	const struct live_walk *w = ctx;
+
+	return session_is_live(s) ? w->each(w->ctx, s) : 0;
+}
+
+int
+session_each(
+    int (*each)(void *ctx, const struct session *s), void *ctx, char *error, size_t error_size)
+{
+	struct live_walk w = {each, ctx};
+
+	return walk_runtime(on_live, &w, error, error_size);
+}
+
+static int
+on_sweep(void *ctx, struct session *s)
+{
+	int *count = ctx;
+
+	if (lock_session(s) == 0) {
+		session_remove(s);
+		++*count;
+	}
+	return 0;
+}
+
+int
+session_sweep(char *error, size_t error_size)
+{
+	int count = 0, rc;
+
+	rc = walk_runtime(on_sweep, &count, error, error_size);
+	return rc < 0 ? rc : count;
+}
+
+/* ---- Finding one ---- */
+
+struct search {
+	const char *prefix;
+	char names[256]; /* of the matches, as far as they fit */
+	size_t n;
+	struct session found; /* the first match, or the exact one */
+};
+
+static int
+on_candidate(void *ctx, struct session *s)
+{
+	struct search *f = ctx;
+	size_t used = strlen(f->names);
+
+	if (strncmp(s->id, f->prefix, strlen(f->prefix)) != 0 || !session_is_live(s))
+		return 0;
+	if (f->n++ == 0 || strcmp(s->id, f->prefix) == 0) {
+		session_close(&f->found);
+		/* Taken from the walk, which closes an empty one then. */
+		f->found = *s;
+		*s = SESSION_EMPTY;
+		snprintf(s->id, sizeof(s->id), "%s", f->found.id);
+	}
+	snprintf(f->names + used, sizeof(f->names) - used, "%s%s", used > 0 ? ", " : "", s->id);
+	return strcmp(s->id, f->prefix) == 0;
+}
+
+int
+session_find(struct session *s, const char *prefix, char *error, size_t error_size)
+{
+	struct search f = {.prefix = prefix, .found = SESSION_EMPTY};
+	int rc;
+
+	*s = SESSION_EMPTY;
+	if (!session_id_is_valid(prefix))
+		return fail(error, error_size, -EINVAL,
+		    "not a session id; `gondolin list` shows the running sandboxes");
+	rc = walk_runtime(on_candidate, &f, error, error_size);
+	if (rc < 0) {
+		session_close(&f.found);
+		return rc;
+	}
+	if (f.n == 0)
+		return fail(error, error_size, -ENOENT,
+		    "no running sandbox %s; `gondolin list` shows those there are", prefix);
+	if (f.n > 1 && strcmp(f.found.id, prefix) != 0) {
+		session_close(&f.found);
+		return fail(error, error_size, -ENOTUNIQ,
+		    "%s is the start of several ids: %s; write more of it", prefix, f.names);
+	}
+	*s = f.found;
+	return 0;
+}
