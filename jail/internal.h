@@ -106,6 +106,15 @@ int jail_notify_receive(int notify_fd, struct jail_notification *out);
 /* Lets the kernel make the call.  Returns 0 or -errno. */
 int jail_notify_continue(int notify_fd, uint64_t id);
 
+/* ---- cgroup.c ---- */
+
+/*
+ * The directory of the process's cgroup v2, from the text of /proc/self/mountinfo and of
+ * /proc/self/cgroup (both are cut up).  Returns 0, -ENOENT where there is none that is mounted, or
+ * -ENAMETOOLONG.
+ */
+int jail_cgroup_find(char *mountinfo, char *cgroup, char *path, size_t size);
+
 /* ---- enter.c ---- */
 
 /*

@@ -33,6 +33,7 @@
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -114,6 +115,7 @@ enum jail_fd_kind {
 	JAIL_FD_DIRECTORY,
 	JAIL_FD_TERMINAL, /* a pty or tty */
 	JAIL_FD_DEVICE,   /* another character device (kvm) */
+	JAIL_FD_PROCESS,  /* a pidfd, a seccomp notifier */
 	JAIL_FD_RULESET,  /* the Landlock ruleset that jail_enter leaves open; never declared */
 	JAIL_FD_KINDS,
 };
@@ -271,19 +273,35 @@ int jail_cgroup_make(const char *id, const struct jail_cgroup_limits *limits, ch
 /* Kills what is left in it and removes it.  Safe where it is gone. */
 void jail_cgroup_remove(const char *path);
 
+/* ---- The declared policy ---- */
+
+struct json_writer;
+
+/* Writes what a profile declares, for people: several lines. */
+void jail_declare(const struct jail_profile *p, const struct jail_identity *id, FILE *out);
+
+/*
+ * The same as one JSON object: name, job, user_namespace, uid, gid, capabilities, walls, root,
+ * limits, descriptors, syscalls.  identity is the one that the process gets; without root, the
+ * invoker's ids.
+ */
+void jail_declare_json(
+    const struct jail_profile *p, const struct jail_identity *id, struct json_writer *w);
+
 /* ---- Reading walls back ---- */
 
 /* How a live process was meant to be started, from the session's file. */
 struct jail_expectation {
 	const struct jail_profile *profile;
-	struct jail_identity identity; /* uid: the one that it must have, seen from the caller */
+	struct jail_identity identity; /* as seen by the caller; without root, the invoker's ids */
 	pid_t pid;
 };
 
 /*
  * Compares a live process with its profile by /proc.  Calls `differs` for each difference with one
- * line ("vmrunner: seccomp: mode 0, declared 2").  Returns the number of differences, or -errno
- * where /proc cannot be read (-ESRCH: gone).
+ * line ("vmrunner: seccomp: Seccomp of 71 is 0x0, declared 0x2").  For root and for the user who
+ * started the process; in the namespaces of the starter.  Returns the number of differences, or
+ * -errno where /proc cannot be read (-ESRCH: the process is gone; -EPERM, -EACCES: another user's).
  */
 int jail_audit(
     const struct jail_expectation *e, void (*differs)(void *ctx, const char *line), void *ctx);
