@@ -235,7 +235,8 @@ int image_build(struct image_store *s, const struct image_build_options *options
 /*
  * `gondolin image ...` (argv[0] is "image") and `gondolin build ...` (argv[0] is "build").  Writes
  * to stdout and stderr.  Returns the exit code: 0; 1 = it could not be done, with one line on
- * stderr; 2 = wrong usage.
+ * stderr; 2 = wrong
+ * usage; 130 = interrupted.
  */
 int image_cli_main(int argc, char **argv);
 

@@ -152,7 +152,7 @@ static _Noreturn void
 child(const struct program_runner *r, const struct program_words *w, char **env, int out, int err,
     int report, pid_t parent)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), code;
+	int in = r->stdin_fd > 0 ? r->stdin_fd : open("/dev/null", O_RDONLY | O_CLOEXEC), code;
 	sigset_t none;
 
 	/* A group of its own: a terminal's Ctrl-C reaches us alone, and we end the whole group. */
@@ -165,7 +165,7 @@ child(const struct program_runner *r, const struct program_words *w, char **env,
 	signal(SIGPIPE, SIG_DFL);
 	if (r->inherited_fd != -1)
 		fcntl(r->inherited_fd, F_SETFD, 0);
-	if (null != -1 && dup2(null, 0) != -1 && dup2(out, 1) != -1 && dup2(err, 2) != -1 &&
+	if (in != -1 && dup2(in, 0) != -1 && dup2(out, 1) != -1 && dup2(err, 2) != -1 &&
 	    chdir(r->cwd != NULL ? r->cwd : "/") == 0) {
 		environ = env;
 		execvp(w->words[0], w->words);

@@ -15,6 +15,7 @@
 struct program_runner {
 	const struct image_progress *progress;
 	int log_fd;       /* all output is appended to it; -1: none */
+	int stdin_fd;     /* what a program reads; 0 or -1: /dev/null */
 	int inherited_fd; /* kept open in every program (the staging lock); -1: none */
 	const char *cwd;  /* NULL: "/" */
 	int64_t epoch;    /* SOURCE_DATE_EPOCH for the programs */
@@ -34,7 +35,7 @@ void program_add(struct program_words *w, ...) __attribute__((sentinel));
 void program_words_clear(struct program_words *w);
 
 /*
- * Runs a command to its end with /dev/null as stdin, a clean environment and the administrator's
+ * Runs a command to its end with a clean environment and the administrator's
  * PATH.  Its stdout goes to out_fd, or with -1 where its stderr goes: to the log.  A line
  * that begins with "I: " (mmdebstrap) is reported as the step's text, after `step` and ": "; step
  * may be NULL.  Returns 0 where it exits with 0; -ENOENT where it is not installed; -EINTR where it
