@@ -19,7 +19,10 @@ struct jail_failure {
 	char text[JAIL_FAILURE_MAX];
 };
 
-/* Fills f with the formatted text, ": " and the error's description; returns -error (error > 0). */
+/*
+ * Fills f with the formatted text, ": " and the error's description (not for EINVAL, where the text
+ * says it all); returns -error (error > 0).
+ */
 int jail_fail(struct jail_failure *f, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -129,7 +129,7 @@ jail_fail(struct jail_failure *f, int error, const char *format, ...)
 	n = vsnprintf(f->text, sizeof(f->text), format, ap);
 	va_end(ap);
 	used = n < 0 ? 0 : (size_t)n;
-	if (used < sizeof(f->text))
+	if (error != EINVAL && used < sizeof(f->text))
 		snprintf(f->text + used, sizeof(f->text) - used, ": %s", strerrordesc_np(error));
 	return -error;
 }

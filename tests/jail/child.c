@@ -3,6 +3,7 @@
  * The jailed program of the tests: child PROFILE WALLS ACTION [ARG].
  *	hold	says "ready", then reads its input to the end
  *	exit	ends at once
+ *	pair	writes "a" to descriptor 14, "b" to 15
  *	call	makes one system call: ARG is "NUMBER ARG0 ... ARG5"; exit code 0, or the errno
  */
 #include <errno.h>
@@ -41,6 +42,13 @@ child_exit(const char *arg)
 }
 
 static int
+child_pair(const char *arg)
+{
+	(void)arg;
+	return write(14, "a", 1) != 1 || write(15, "b", 1) != 1;
+}
+
+static int
 child_call(const char *arg)
 {
 	unsigned long a[7] = {0};
@@ -55,7 +63,12 @@ child_call(const char *arg)
 static const struct {
 	const char *name;
 	int (*run)(const char *arg);
-} actions[] = {{"hold", child_hold}, {"exit", child_exit}, {"call", child_call}};
+} actions[] = {
+    {"hold", child_hold},
+    {"exit", child_exit},
+    {"pair", child_pair},
+    {"call", child_call},
+};
 
 int
 child_main(int argc, char **argv)
