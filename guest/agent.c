@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "guest/agent_state.h"
+#include "guest/limits.h"
 #include "ipc/log.h"
 #include "ipc/message.h"
 
@@ -163,8 +165,8 @@ make_request(const Gondolin__AgentExec *m, struct spawn_request *r, void **memor
 		return "too many words";
 	if (m->rows > UINT16_MAX || m->columns > UINT16_MAX)
 		return "impossible terminal size";
-	if (m->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE)
-		return "unknown builtin";
+	if (m->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE && (m->n_argv != 1 || m->tty))
+		return "a builtin with more than one path or with a terminal";
 	*memory = malloc(list_size(m->argv, m->n_argv) + list_size(m->env, m->n_env) + m->user.len +
 			 m->cwd.len + 2);
 	if (*memory == NULL)
@@ -517,12 +519,28 @@ serve(struct agent *a)
 	}
 }
 
+/* AGENT_COMMANDS_MAX commands need more descriptors than a command is given. */
+static int
+raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	if (files.rlim_cur >= LIMIT_FILES_AGENT)
+		return 0;
+	files.rlim_cur = LIMIT_FILES_AGENT < files.rlim_max ? LIMIT_FILES_AGENT : files.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
+}
+
 static int
 open_agent(struct agent *a)
 {
 	int rc;
 
-	rc = agent_reader_init(&a->reader);
+	rc = raise_limits();
+	if (rc == 0)
+		rc = agent_reader_init(&a->reader);
 	if (rc == 0)
 		rc = outbox_init(&a->out);
 	if (rc < 0)

@@ -367,6 +367,9 @@ start_pass(struct agent *a, struct command *c)
 		refused.message.data = (uint8_t *)f.message;
 		refused.message.len = strlen(f.message);
 		put(a, GONDOLIN__GUEST_TO_HOST__BODY_REFUSED, &refused);
+		/* Its next call after that write was _exit(2). */
+		a->options->system->reap(c->pid, &c->wait_status);
+		c->pid = 0;
 		c->state = COMMAND_DONE;
 		return true;
 	}

@@ -110,7 +110,6 @@ init_identity(void)
 /* The agent's process: its exit code says nothing, `grace` says that the host asked for the end. */
 static void __attribute__((noreturn)) agent_main(int events, int grace)
 {
-	const struct rlimit files = {LIMIT_FILES_AGENT, LIMIT_FILES_HARD};
 	struct agent_options options = {
 	    .kill_after_ms = AGENT_KILL_AFTER_MS, .system = &agent_system_real};
 	uint32_t grace_ms;
@@ -119,8 +118,6 @@ static void __attribute__((noreturn)) agent_main(int events, int grace)
 
 	/* So that a terminal's job control or a shell's kill 0 never reaches init. */
 	setsid();
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		_exit(-init_error(errno, "cannot set the agent's limit of open files"));
 	options.port = device_port_open(events, AGENT_PORT_NAME);
 	if (options.port < 0) {
 		init_error(-options.port, "no virtio port " AGENT_PORT_NAME);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guest/builtin.h"
 #include "guest/limits.h"
 #include "guest/spawn.h"
 #include "guest/user.h"
@@ -62,6 +63,20 @@ take_terminal(int status_fd, uid_t owner)
 	/* So that the user can open /dev/tty's path again; without root it is ours already. */
 	if (geteuid() == 0 && fchown(STDIN_FILENO, owner, (gid_t)-1) < 0)
 		refuse(status_fd, EINVAL, errno, "the terminal's owner");
+}
+
+/* The agent's soft limit of open files is its own; the hard one is init's and stays. */
+static void
+lower_limits(int status_fd)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		refuse(status_fd, EINVAL, errno, "limit of open files");
+	if (files.rlim_cur > LIMIT_FILES_SOFT)
+		files.rlim_cur = LIMIT_FILES_SOFT;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		refuse(status_fd, EINVAL, errno, "limit of open files");
 }
 
 static void
@@ -198,7 +213,6 @@ execute(char **argv, char **env)
 void
 spawn_become(const struct spawn_request *r, int status_fd)
 {
-	const struct rlimit files = {LIMIT_FILES_SOFT, LIMIT_FILES_HARD};
 	struct user u;
 	char **env;
 	int rc;
@@ -214,13 +228,16 @@ spawn_become(const struct spawn_request *r, int status_fd)
 		refuse(status_fd, EINVAL, -rc, "the guest's users");
 	if (r->tty)
 		take_terminal(status_fd, u.uid);
-	if (geteuid() == 0 && setrlimit(RLIMIT_NOFILE, &files) < 0)
-		refuse(status_fd, EINVAL, errno, "limit of open files");
+	lower_limits(status_fd);
 	change_user(status_fd, &u);
 	change_directory(status_fd, &u, r->cwd);
 	env = spawn_environment(&u, r->tty, r->env);
 	if (env == NULL)
 		refuse(status_fd, EINVAL, ENOMEM, "environment");
+	if (r->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE) {
+		close(status_fd);
+		_exit(builtin_run(r->builtin, r->argv[0]));
+	}
 	rc = execute(r->argv, env);
 	refuse(status_fd, rc, rc, "%.200s", r->argv[0]);
 }
