@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's side of ipc/agent_frame.h and ipc/agent.proto, for tests; no protobuf library needed."""
+import collections
 import select
 import socket
 import struct
@@ -87,6 +88,8 @@ class Peer:
     def __init__(self, sock):
         self.sock = sock
         self.sock.setblocking(False)
+        self.queue = collections.deque()  # what waits to be sent, in order
+        self.sending = False
         self.input = bytearray()
         self.next_id = 1
         self.outputs = {}  # (id, kind) -> bytearray, or None to count only
@@ -100,16 +103,24 @@ class Peer:
     # ---- sending ----
 
     def send(self, data):
-        """Sends everything; takes in what arrives meanwhile, as a host must."""
-        view = memoryview(data)
+        """Sends everything; takes in what arrives meanwhile, as a host must, and answers after it."""
+        self.queue.append(memoryview(data))
+        if self.sending:
+            return
+        self.sending = True
         end = time.monotonic() + DEADLINE
-        while view:
-            try:
-                view = view[self.sock.send(view) :]
-            except BlockingIOError:
-                self.pump(end, write=True)
-            except (BrokenPipeError, ConnectionResetError) as error:
-                raise Closed from error
+        try:
+            while self.queue:
+                try:
+                    self.queue[0] = self.queue[0][self.sock.send(self.queue[0]) :]
+                    if not self.queue[0]:
+                        self.queue.popleft()
+                except BlockingIOError:
+                    self.pump(end, write=True)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Closed from error
+        finally:
+            self.sending = False
 
     def control(self, kind, *fields):
         self.send(frame(CONTROL, 0, message(kind, *fields)))
@@ -141,6 +152,12 @@ class Peer:
             view = view[n:]
         if end:
             self.send(frame(STDIN, ident, b""))
+
+    def flood(self, ident, n):
+        """Sends n zeros to stdin, whatever the credit."""
+        self.stdin_credit[ident] -= n
+        for _ in range(n // PAYLOAD_MAX):
+            self.send(frame(STDIN, ident, bytes(PAYLOAD_MAX)))
 
     def credit(self, ident, kind, n):
         self.control("credit", (1, ident), (2, kind), (3, n))
