@@ -6,11 +6,8 @@
 #include "ipc/json.h"
 #include "jail/internal.h"
 
-#define CONDITIONS_MAX_TEXT 160
-
-/* "arg2 & 0x4 == 0x0 and arg0 == 0x1"; empty for a row without conditions. */
-static void
-format_conditions(const struct jail_syscall *row, char *out, size_t size)
+void
+jail_conditions_format(const struct jail_syscall *row, char *out, size_t size)
 {
 	static const char operators[][3] = {
 	    [SCMP_CMP_NE] = "!=",
@@ -66,7 +63,7 @@ declare_root(const struct jail_profile *p, FILE *out)
 static void
 declare_syscalls(const struct jail_profile *p, FILE *out)
 {
-	char conditions[CONDITIONS_MAX_TEXT];
+	char conditions[JAIL_CONDITIONS_TEXT_MAX];
 	size_t i;
 
 	fprintf(out, "  system calls; any other ends the process\n");
@@ -75,7 +72,7 @@ declare_syscalls(const struct jail_profile *p, FILE *out)
 
 		if (row->number < 0)
 			continue;
-		format_conditions(row, conditions, sizeof(conditions));
+		jail_conditions_format(row, conditions, sizeof(conditions));
 		fprintf(out, "    %-24s%s", row->name, row->why);
 		if (row->error != 0)
 			fprintf(out, "; not made, answered with %s", strerrorname_np(row->error));
@@ -172,7 +169,7 @@ limits_json(const struct jail_profile *p, struct json_writer *w)
 static void
 syscalls_json(const struct jail_profile *p, struct json_writer *w)
 {
-	char conditions[CONDITIONS_MAX_TEXT];
+	char conditions[JAIL_CONDITIONS_TEXT_MAX];
 	size_t i;
 
 	json_key(w, "syscalls");
@@ -182,7 +179,7 @@ syscalls_json(const struct jail_profile *p, struct json_writer *w)
 
 		if (row->number < 0)
 			continue;
-		format_conditions(row, conditions, sizeof(conditions));
+		jail_conditions_format(row, conditions, sizeof(conditions));
 		json_open(w, '{');
 		json_member_string(w, "name", row->name);
 		json_member_string(w, "why", row->why);

@@ -109,6 +109,13 @@ int jail_notify_receive(int notify_fd, struct jail_notification *out);
 /* Lets the kernel make the call.  Returns 0 or -errno. */
 int jail_notify_continue(int notify_fd, uint64_t id);
 
+/* ---- declared.c ---- */
+
+#define JAIL_CONDITIONS_TEXT_MAX 160u
+
+/* "arg2 & 0x4 == 0x0 and arg0 == 0x1"; empty for a row without conditions. */
+void jail_conditions_format(const struct jail_syscall *row, char *out, size_t size);
+
 /* ---- cgroup.c ---- */
 
 /*
