@@ -15,22 +15,27 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "ipc/json.h"
+#include "ipc/sha256.h"
 
 #define AUDIT_LOG_LINE_MAX   65536u /* bytes of a line, its newline included */
-#define AUDIT_LOG_DIGEST     32u    /* bytes of SHA-256 */
 #define AUDIT_LOG_ERROR_SIZE 512u
 
 struct audit_log {
-	int fd;       /* -1 = closed, or no log is kept: begin and end do nothing then */
+	int fd;       /* -1 = closed, or no log is kept: end throws lines away then */
+	off_t size;   /* bytes of the file, all of them whole lines */
 	uint64_t seq; /* of the last line */
 	char session[33];
-	uint8_t previous[AUDIT_LOG_DIGEST];
-	struct json_writer line; /* of the line being written */
+	char previous[SHA256_HEX_SIZE]; /* digest of the last line */
+	struct json_writer line;        /* the line being written */
 };
 
-/* A log that is not kept: begin returns a writer all the same, end throws the line away. */
+/*
+ * A log that is not kept: begin returns a writer all the same, end throws the line away.  Call it
+ * before the jail: it reads the time zone's file, which gmtime_r(3) would do otherwise.
+ */
 void audit_log_init(struct audit_log *log);
 
 /*
@@ -58,9 +63,9 @@ int audit_log_end(struct audit_log *log);
 void audit_log_close(struct audit_log *log);
 
 struct audit_log_summary {
-	uint64_t lines;                 /* that are in order, from the first */
-	uint64_t sessions;              /* that wrote them */
-	uint8_t last[AUDIT_LOG_DIGEST]; /* of the last of them: note it elsewhere to detect a cut */
+	uint64_t lines;             /* that are in order, from the first */
+	uint64_t sessions;          /* that wrote them */
+	char last[SHA256_HEX_SIZE]; /* digest of the last of them: note it to detect a later cut */
 };
 
 /*
