@@ -37,6 +37,9 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+/* seccomp.h brings elf.h, whose EV_NONE is a macro; libev's is an enum constant of that name. */
+#undef EV_NONE
+
 /* ---- What a profile declares ---- */
 
 #define JAIL_CONDITIONS_MAX 3

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every edge of a sandbox: one table (edges.c).  An edge that is not in it does not exist: no code
+ * elsewhere makes a socketpair for a helper.
+ */
+#ifndef GONDOLIN_SUPERVISOR_EDGES_H
+#define GONDOLIN_SUPERVISOR_EDGES_H
+
+#include <stddef.h>
+
+#include "supervisor/process.h"
+
+enum edge_id {
+	EDGE_VMRUNNER, /* supervisor and vmrunner */
+	EDGE_CONSOLE,  /* QEMU and vmrunner; this one and the two below are made anew for each
+			  attempt */
+	EDGE_QMP,
+	EDGE_AGENT,
+	EDGES,
+};
+
+struct edge_row {
+	const char *name;
+	const char *messages; /* what travels, for the audit */
+	enum process_id a, b;
+	int type; /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM */
+};
+
+extern const struct edge_row edge_rows[EDGES];
+
+/* The two ends of an edge while the supervisor still holds them; -1 = handed out, or not made. */
+struct edge {
+	int a, b;
+};
+
+/*
+ * Makes both ends, CLOEXEC.  An edge that is still held is closed first.  Returns 0 or
+ * -errno.
+ */
+int edge_make(struct edge *e, enum edge_id id);
+
+/* Closes what is still held.  Safe twice. */
+void edge_close(struct edge *e);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard's wall: it waits, and may then remove the session's directory. */
+#include "supervisor/guard.h"
+
+static const struct jail_syscall syscalls[] = {
+    ALLOW(read, "waits for the supervisor"),
+    ALLOW(write, "log_line"),
+    ALLOW(openat, "session_remove, jail_cgroup_remove"),
+    ALLOW(newfstatat, "session_remove"),
+    ALLOW(fstat, "session_remove, in older C libraries"),
+    ALLOW(getdents64, "session_remove"),
+    ALLOW(unlinkat, "session_remove"),
+    ALLOW(rmdir, "jail_cgroup_remove"),
+    ALLOW(fcntl, "fdopendir"),
+    ALLOW(lseek, "readdir"),
+    ALLOW(close, "session_remove"),
+    ALLOW(brk, "malloc"),
+    ALLOW(mmap, "malloc"),
+    ALLOW(munmap, "malloc"),
+    ALLOW(exit_group, "the end"),
+};
+
+static const struct jail_limit limits[] = {
+    {RLIMIT_CORE, "core", 0, "nothing of the supervisor's memory reaches a disk"},
+    {RLIMIT_NOFILE, "nofile", 64, "the session's directory"},
+};
+
+static const struct jail_fd fds[] = {
+    {JAIL_FD_PIPE, 2, "the supervisor; stderr"},
+    {JAIL_FD_TERMINAL, 1, "stderr"},
+    {JAIL_FD_FILE, 2, "the session's lock; stderr"},
+    {JAIL_FD_NULL, 1, "stderr"},
+    {JAIL_FD_SOCKET, 1, "stderr"},
+    {JAIL_FD_DIRECTORY, 2, "the session's directory and its parent"},
+};
+
+const struct jail_profile guard_profile = {
+    .name = "guard",
+    .job = "removes the session's directory when the supervisor was killed",
+    .walls = JAIL_RLIMITS | JAIL_NO_NEW_PRIVS | JAIL_NON_DUMPABLE | JAIL_SECCOMP | JAIL_FDS,
+    .walls_why =
+	"it reads nothing but the end of a pipe, and must outlive its parent as the invoking user",
+    .report = JAIL_REPORT_TRAP,
+    .syscalls = syscalls,
+    .n_syscalls = sizeof(syscalls) / sizeof(syscalls[0]),
+    .limits = limits,
+    .n_limits = sizeof(limits) / sizeof(limits[0]),
+    .fds = fds,
+    .n_fds = sizeof(fds) / sizeof(fds[0]),
+};

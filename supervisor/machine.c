@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attempts to start QEMU. */
+#include "supervisor/machine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor/kvm_verdict.h"
+#include "vmrunner/qemu/qemu.h"
+
+#define ALIVE_DEADLINE_MS     8000u /* a proof of KVM: real KVM prints within 100 ms */
+#define HELLO_DEADLINE_KVM_MS 30000u
+#define HELLO_DEADLINE_TCG_MS \
+	90000u /* 3 s on an idle host; a host with twenty busy loops a core still makes it */
+#define ATTEMPTS 2u
+
+static bool
+kvm_opens(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static int
+choose_accelerator(struct machine *m, char *error, size_t error_size)
+{
+	enum kvm_verdict verdict;
+
+	if (m->config->vm.accel == CONFIG_ACCEL_TCG)
+		return 0;
+	if (!kvm_opens()) {
+		if (m->config->vm.accel == CONFIG_ACCEL_AUTO)
+			return 0;
+		snprintf(error, error_size,
+		    "/dev/kvm: %s; use accel = tcg, or give this user access (group kvm)",
+		    strerror(errno));
+		return -ENODEV;
+	}
+	m->kvm = true;
+	if (m->config->vm.accel == CONFIG_ACCEL_KVM)
+		return 0;
+	verdict = kvm_verdict_read(m->qemu);
+	m->kvm = verdict != KVM_USELESS;
+	m->proving = verdict == KVM_UNKNOWN;
+	return 0;
+}
+
+int
+machine_prepare(struct machine *m, const struct config *c, const struct image *image, char *error,
+    size_t error_size)
+{
+	size_t i;
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	m->config = c;
+	m->image = image;
+	for (i = 0; i < EDGES; i++)
+		m->edges[i] = (struct edge){-1, -1};
+	(void)qemu_tsc_khz(); /* starts the measurement */
+	rc = qemu_find(m->qemu, sizeof(m->qemu), error, error_size);
+	return rc < 0 ? rc : choose_accelerator(m, error, error_size);
+}
+
+static void
+describe_machine(const struct machine *m, struct qemu_machine *q)
+{
+	*q = (struct qemu_machine){
+	    .cpus = m->config->vm.cpus,
+	    .memory = m->config->vm.memory,
+	    .kvm = m->kvm,
+	    .writable_root = m->config->vm.rootfs != CONFIG_ROOTFS_READONLY,
+	    .verbose_console = m->proving,
+	    .tsc_khz = m->kvm ? 0 : qemu_tsc_khz(),
+	    .cmdline = m->image->manifest.cmdline,
+	};
+}
+
+/* The group that may open /dev/kvm: root-started, QEMU runs with it, as its own gid opens nothing.
+ */
+static gid_t
+kvm_group(gid_t otherwise)
+{
+	struct stat st;
+
+	if (stat("/dev/kvm", &st) < 0 || (st.st_mode & 0060) != 0060)
+		return otherwise;
+	return st.st_gid;
+}
+
+static int
+make_edges(struct machine *m)
+{
+	static const enum edge_id ours[] = {EDGE_CONSOLE, EDGE_QMP, EDGE_AGENT};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]) && rc == 0; i++)
+		rc = edge_make(&m->edges[ours[i]], ours[i]);
+	return rc;
+}
+
+/* QEMU has its own copies now; ours would hide its death from vmrunner. */
+static void
+close_qemu_ends(struct machine *m)
+{
+	size_t i;
+
+	for (i = 0; i < EDGES; i++) {
+		if (m->edges[i].a >= 0)
+			close(m->edges[i].a);
+		m->edges[i].a = -1;
+	}
+}
+
+/* QEMU's profile with what is known only now. */
+struct wall {
+	struct jail_profile profile;
+	struct jail_bind binds[24];
+	struct jail_limit limits[8];
+};
+
+static void
+build_wall(const struct machine *m, bool in_cgroup, struct wall *w)
+{
+	const struct jail_bind more[] = {
+	    {.path = m->qemu},
+	    {.path = m->image->paths[IMAGE_KERNEL], .target = QEMU_KERNEL_PATH},
+	    {.path = m->image->paths[IMAGE_INITRAMFS], .target = QEMU_INITRAMFS_PATH},
+	    {.path = m->kvm ? "/dev/kvm" : NULL},
+	    {.path = NULL},
+	};
+	size_t n;
+
+	w->profile = qemu_profile;
+	for (n = 0; qemu_profile.binds[n].path != NULL; n++)
+		w->binds[n] = qemu_profile.binds[n];
+	assert(n + sizeof(more) / sizeof(more[0]) <= sizeof(w->binds) / sizeof(w->binds[0]));
+	memcpy(w->binds + n, more, sizeof(more));
+	w->profile.binds = w->binds;
+	memcpy(w->limits, qemu_profile.limits, qemu_profile.n_limits * sizeof(w->limits[0]));
+	/* Where a cgroup does not hold all processes together, QEMU alone is held: it has the
+	 * guest. */
+	if (m->config->limits.memory != 0 && !in_cgroup)
+		w->limits[w->profile.n_limits++] = (struct jail_limit){
+		    RLIMIT_DATA, "data", m->config->limits.memory, "limits.memory"};
+	w->profile.limits = w->limits;
+}
+
+static int
+spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop, struct process_start *how,
+    int overlay, void *ctx, void (*ended)(void *ctx, struct process *p), char *error,
+    size_t error_size)
+{
+	const int fds[] = {
+	    [QEMU_FD_CONSOLE - 3] = m->edges[EDGE_CONSOLE].a,
+	    [QEMU_FD_QMP - 3] = m->edges[EDGE_QMP].a,
+	    [QEMU_FD_AGENT - 3] = m->edges[EDGE_AGENT].a,
+	    [QEMU_FD_ROOTFS - 3] = m->image->fds[IMAGE_ROOTFS],
+	    [QEMU_FD_OVERLAY - 3] = overlay,
+	};
+	struct wall wall;
+	struct qemu_machine q;
+	struct qemu_command command;
+
+	describe_machine(m, &q);
+	qemu_command_build(&command, &q);
+	how->program = m->qemu;
+	how->argv = command.argv;
+	how->fds = fds;
+	how->n_fds = sizeof(fds) / sizeof(fds[0]) - (overlay < 0 ? 1 : 0);
+	build_wall(m, how->cgroup_fd >= 0, &wall);
+	how->profile = &wall.profile;
+	return process_start(qemu, loop, how, ctx, ended, error, error_size);
+}
+
+int
+machine_start(struct machine *m, struct process *qemu, struct ev_loop *loop,
+    const struct identity *identity, int cgroup_fd, void *ctx,
+    void (*ended)(void *ctx, struct process *p), char *error, size_t error_size)
+{
+	struct process_start how = {
+	    .identity = identity_of(identity, PROCESS_QEMU), .cgroup_fd = cgroup_fd};
+	int overlay = -1, rc;
+
+	m->attempt++;
+	if (m->kvm && how.identity.root_started)
+		how.identity.gid = kvm_group(how.identity.gid);
+	rc = make_edges(m);
+	if (rc < 0) {
+		snprintf(error, error_size, "cannot make a socketpair: %s", strerror(-rc));
+		return rc;
+	}
+	/* A fresh one for each attempt: the one before may have written. */
+	if (m->config->vm.rootfs != CONFIG_ROOTFS_READONLY) {
+		overlay = qemu_overlay_make(m->image->manifest.parts[IMAGE_ROOTFS].size,
+		    m->config->vm.rootfs == CONFIG_ROOTFS_MEMORY, error, error_size);
+		if (overlay < 0)
+			return overlay;
+	}
+	rc = spawn_qemu(m, qemu, loop, &how, overlay, ctx, ended, error, error_size);
+	if (overlay >= 0)
+		close(overlay);
+	close_qemu_ends(m);
+	return rc;
+}
+
+uint32_t
+machine_alive_deadline(const struct machine *m)
+{
+	return m->proving ? ALIVE_DEADLINE_MS : 0;
+}
+
+uint32_t
+machine_hello_deadline(const struct machine *m)
+{
+	return m->kvm ? HELLO_DEADLINE_KVM_MS : HELLO_DEADLINE_TCG_MS;
+}
+
+bool
+machine_is_last_attempt(const struct machine *m)
+{
+	return !m->proving && m->failures + 1 >= ATTEMPTS;
+}
+
+void
+machine_alive(struct machine *m)
+{
+	if (m->proving)
+		kvm_verdict_write(m->qemu, KVM_WORKS);
+	m->proving = false;
+}
+
+bool
+machine_failed(struct machine *m)
+{
+	if (m->proving) {
+		kvm_verdict_write(m->qemu, KVM_USELESS);
+		m->proving = false;
+		m->kvm = false;
+		return true;
+	}
+	return ++m->failures < ATTEMPTS;
+}
+
+void
+machine_clear(struct machine *m)
+{
+	size_t i;
+
+	for (i = 0; i < EDGES; i++)
+		edge_close(&m->edges[i]);
+}

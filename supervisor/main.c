@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supervisor - starts one sandbox's processes, each behind its wall, and ends them together.
+ *
+ * Reads:    the configuration, which is the user's; typed and capped messages of its own children.
+ * Holds:    the configuration, child pids, the audit log.  The invoking user's rights, or root's.
+ * If taken: the attacker is the invoking user.  So it has no parser for a byte that a guest or a
+ * remote wrote.
+ */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/log.h"
+#include "supervisor/config.h"
+#include "supervisor/declared.h"
+#include "supervisor/sandbox.h"
+
+enum {
+	OPTION_CONFIG = 'c',
+	OPTION_HELP = 'h',
+	OPTION_VERSION = 'V',
+	OPTION_CHECK = 256,
+	OPTION_AUDIT,
+	OPTION_JSON,
+	OPTION_LIFELINE
+};
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"check", no_argument, NULL, OPTION_CHECK},
+    {"audit", no_argument, NULL, OPTION_AUDIT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"lifeline", required_argument, NULL, OPTION_LIFELINE},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {0},
+};
+
+static const char usage[] =
+    "Usage: gondolin-supervisor --config FILE [--check | --audit [--json]]\n"
+    "\n"
+    "Runs one sandbox in the foreground.  With `command` in the configuration: runs it, streams "
+    "its\n"
+    "output and exits with its code; without: serves until it is told to stop.\n"
+    "\n"
+    "  -c, --config FILE   the configuration (sandbox.conf(5)); - is standard input\n"
+    "      --check         check the configuration and stop\n"
+    "      --audit         print the declared policy of every process, and start nothing\n"
+    "      --json          with --audit: as JSON\n"
+    "      --lifeline FD   end when this inherited socket closes (for programs)\n"
+    "  -h, --help          this text\n"
+    "  -V, --version       the version\n"
+    "\n"
+    "Exit: the command's code, 128+signal; 124 time-out, 125 the sandbox failed, 126 not "
+    "executable,\n"
+    "127 not found.\n";
+
+struct arguments {
+	const char *config;
+	bool check, audit, json;
+	int lifeline;
+};
+
+/* Returns -1 to go on, else the exit code. */
+static int
+parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	char *rest;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
+		switch (option) {
+		case OPTION_CONFIG:
+			a->config = optarg;
+			break;
+		case OPTION_CHECK:
+			a->check = true;
+			break;
+		case OPTION_AUDIT:
+			a->audit = true;
+			break;
+		case OPTION_JSON:
+			a->json = true;
+			break;
+		case OPTION_LIFELINE:
+			a->lifeline = (int)strtol(optarg, &rest, 10);
+			if (*rest == '\0' && rest != optarg && a->lifeline > 2)
+				break;
+			log_line("gondolin: --lifeline %s: not a descriptor above 2", optarg);
+			return EXIT_SANDBOX_FAILED;
+		case OPTION_HELP:
+			fputs(usage, stdout);
+			return 0;
+		case OPTION_VERSION:
+			puts("gondolin-supervisor " GONDOLIN_VERSION);
+			return 0;
+		default:
+			return EXIT_SANDBOX_FAILED;
+		}
+	}
+	if (a->config != NULL && optind == argc)
+		return -1;
+	log_line(optind < argc
+		     ? "gondolin: %s: not an option; the command belongs into the configuration"
+		     : "gondolin: --config FILE is needed; see gondolin-supervisor --help",
+	    optind < argc ? argv[optind] : "");
+	return EXIT_SANDBOX_FAILED;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arguments a = {.lifeline = -1};
+	struct config *config = NULL;
+	char error[CONFIG_ERROR_SIZE];
+	int code = parse_arguments(argc, argv, &a);
+
+	if (code >= 0)
+		return code;
+	if (config_load(&config, a.config, error, sizeof(error)) < 0 ||
+	    config_unsupported(config, error, sizeof(error)) < 0) {
+		log_line("gondolin: %s", error);
+		code = EXIT_SANDBOX_FAILED;
+	} else if (a.check) {
+		code = 0;
+	} else if (a.audit) {
+		code = declared_print(config, a.json) == 0 ? 0 : 1;
+	} else {
+		const struct sandbox_options options = {
+		    .config_path = a.config, .lifeline = a.lifeline};
+
+		code = sandbox_run(config, &options);
+	}
+	config_free(config);
+	return code;
+}

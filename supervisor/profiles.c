@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of profiles. */
+#include "supervisor/profiles.h"
+
+#include <string.h>
+
+#include "supervisor/guard.h"
+#include "vmrunner/profile.h"
+#include "vmrunner/qemu/qemu.h"
+
+const struct jail_profile *const profiles[] = {
+    &guard_profile,
+    &qemu_profile,
+    &vmrunner_profile,
+};
+const size_t n_profiles = sizeof(profiles) / sizeof(profiles[0]);
+
+const struct jail_profile *
+profile_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n_profiles; i++)
+		if (strcmp(profiles[i]->name, name) == 0)
+			return profiles[i];
+	return NULL;
+}
