@@ -60,11 +60,15 @@ ipc_packet_receive(int fd, struct ipc_packet *p)
 
 	p->n_fds = 0;
 	p->length = 0;
+	/*
+	 * A peer that closed before it read all that it was sent leaves ECONNRESET, once, in front
+	 * of what it said last: that is still to be heard.
+	 */
 	do
 		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	if (!take_fds(&mh, p) || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
 		ipc_packet_close_fds(p);
 		return -EPROTO;
