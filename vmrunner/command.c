@@ -56,7 +56,7 @@ drop_exec(struct command *c)
 {
 	if (c->exec == NULL)
 		return;
-	c->vm->commands.waiting -= exec_cost(c->exec);
+	c->vm->commands.waiting -= c->cost;
 	gondolin__agent_exec__free_unpacked(c->exec, NULL);
 	c->exec = NULL;
 }
@@ -200,6 +200,7 @@ command_make(struct vmrunner *vm, Gondolin__AgentExec *exec, int *fds)
 		abort();
 	c->vm = vm;
 	c->exec = exec;
+	c->cost = exec_cost(exec);
 	c->builtin = exec->builtin;
 	if (c->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE) {
 		c->path = strndup((const char *)exec->argv[0].data, exec->argv[0].len);
@@ -214,7 +215,7 @@ command_make(struct vmrunner *vm, Gondolin__AgentExec *exec, int *fds)
 	output_init(&c->output[AGENT_OUT], c, take(&fds[1]));
 	output_init(&c->output[AGENT_ERR], c, exec->tty ? -1 : take(&fds[2]));
 	c->output[AGENT_ERR].ended = exec->tty;
-	vm->commands.waiting += exec_cost(exec);
+	vm->commands.waiting += c->cost;
 	vm->commands.n++;
 	TAILQ_INSERT_TAIL(&vm->commands.list, c, all);
 	return c;

@@ -52,6 +52,7 @@ struct command {
 	TAILQ_ENTRY(command) all;
 	struct client *client;     /* NULL: detached, or the client left */
 	Gondolin__AgentExec *exec; /* until it is sent */
+	size_t cost;               /* exec_cost of it */
 	Gondolin__AgentBuiltin builtin;
 	char *path; /* of a file transfer */
 	bool detached;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unit tests of vmrunner. */
+#include <CUnit/Basic.h>
+
+#include <sys/resource.h>
+
+#include "tests.h"
+
+int
+main(void)
+{
+	CU_SuiteInfo suites[] = {
+	    {"agent", NULL, NULL, NULL, NULL, agent_tests},
+	    {"control", NULL, NULL, NULL, NULL, control_tests},
+	    {"detach", NULL, NULL, NULL, NULL, detach_tests},
+	    {"exec", NULL, NULL, NULL, NULL, exec_tests},
+	    {"machine", NULL, NULL, NULL, NULL, machine_tests},
+	    {"qmp", NULL, NULL, NULL, NULL, qmp_tests},
+	    {"loopback", NULL, NULL, NULL, NULL, loopback_tests},
+	    CU_SUITE_INFO_NULL,
+	};
+	struct rlimit files;
+	unsigned failures;
+
+	/* Both ends of 256 commands are in this process. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
+		return 1;
+	CU_basic_set_mode(CU_BRM_NORMAL);
+	CU_basic_run_tests();
+	failures = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
+	CU_cleanup_registry();
+	return failures == 0 ? 0 : 1;
+}
