@@ -87,7 +87,11 @@ ipc_message_decode(
 	m = protobuf_c_message_unpack(descriptor, NULL, length, bytes);
 	if (m == NULL)
 		return NULL;
-	if (!message_is_strict(m)) {
+	/*
+	 * Both ends pack alike, so a message has one form.  Where a field or a case came twice, a
+	 * default was written out or a varint was padded, packing again gives other bytes.
+	 */
+	if (!message_is_strict(m) || protobuf_c_message_get_packed_size(m) != length) {
 		protobuf_c_message_free_unpacked(m, NULL);
 		return NULL;
 	}

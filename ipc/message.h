@@ -20,7 +20,7 @@
  * Decodes one packed message of `descriptor`'s type.  Returns the message, to be freed with
  * protobuf_c_message_free_unpacked(m, NULL), or NULL where the bytes are not that message:
  * malformed, over IPC_MESSAGE_MAX, an unknown field at any level, an enum value without a name, too
- * many elements.
+ * many elements, another form than the one that packing gives (a field twice, two cases at once).
  */
 ProtobufCMessage *ipc_message_decode(
     const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes, size_t length);
