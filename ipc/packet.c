@@ -108,7 +108,10 @@ ipc_packet_send_bytes(int fd, const void *bytes, size_t length, const int *fds, 
 	do
 		n = sendmsg(fd, &mh, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	if (n >= 0)
+		return 0;
+	/* A peer that closed with packets unread resets the connection; it is just as gone. */
+	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
 int

@@ -29,7 +29,8 @@ void ipc_packet_close_fds(struct ipc_packet *p);
 
 /*
  * Packs and sends a message with descriptors (which stay the caller's).  Returns 0; -EAGAIN where
- * the socket is full; -EMSGSIZE where the message is over IPC_MESSAGE_MAX; or another -errno.
+ * the socket is full; -EPIPE where the peer is gone; -EMSGSIZE where the message is over
+ * IPC_MESSAGE_MAX; or another -errno.
  */
 int ipc_packet_send(int fd, const ProtobufCMessage *message, const int *fds, size_t n_fds);
 
