@@ -91,7 +91,7 @@ struct complaint {
 
 static _Thread_local struct complaint *current;
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 complain(cfg_t *cfg, const char *format, va_list ap)
 {
 	char reason[IMAGE_ERROR_SIZE / 2];
