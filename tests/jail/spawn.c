@@ -35,8 +35,8 @@ static void
 test_signals(void)
 {
 	char status[SUPPORT_TEXT_MAX];
+	struct jailed j = {.pid = -1};
 	sigset_t blocked;
-	struct jailed j;
 
 	/* What the starter ignores or blocks is no business of the child. */
 	signal(SIGTERM, SIG_IGN);
@@ -70,7 +70,7 @@ test_descriptors(void)
 	pid_t pid;
 	size_t i;
 
-	snprintf(walls, sizeof(walls), "%u", JAIL_ALL);
+	snprintf(walls, sizeof(walls), "%d", JAIL_ALL);
 	CU_ASSERT(pipe2(a, O_CLOEXEC) == 0 && pipe2(b, O_CLOEXEC) == 0);
 	/* Descriptor 14 is to become 15, and 15 to become 14. */
 	CU_ASSERT(dup3(a[1], 15, O_CLOEXEC) == 15 && dup3(b[1], 14, O_CLOEXEC) == 14);
