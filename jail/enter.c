@@ -174,7 +174,7 @@ build_or_exit(const struct jail_profile *profile, const struct jail_identity *id
 void
 jail_enter(const struct jail_profile *profile)
 {
-	struct jail_failure f;
+	struct jail_failure f = {""};
 	struct jail_identity id;
 	int error = read_identity(&id, &f);
 
@@ -185,7 +185,7 @@ void
 jail_confine(const struct jail_profile *profile)
 {
 	const struct jail_identity same = {0};
-	struct jail_failure f;
+	struct jail_failure f = {""};
 
 	build_or_exit(profile, &same, 0, &f);
 }
