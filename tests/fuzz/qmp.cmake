@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+gondolin_fuzz(qmp
+  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/fuzz_qmp.c ${CMAKE_CURRENT_SOURCE_DIR}/vmrunner_world.c
+  LIBS gondolin_vmrunner_core)
