@@ -45,6 +45,16 @@ stop_agent(struct rig *r, pid_t pid)
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* Nothing goes on for long without a supervisor that reads. */
+static void
+drain_reports(struct rig *r)
+{
+	Gondolin__VmrunnerToSup *report;
+
+	while ((report = rig_report(r)) != NULL)
+		gondolin__vmrunner_to_sup__free_unpacked(report, NULL);
+}
+
 /* Rounds until the client has a message, which is returned; stdout is read into out. */
 static Gondolin__VmrunnerToClient *
 wait_for(struct rig *r, struct rig_client *c, uint8_t *out, size_t size, size_t *n)
@@ -56,6 +66,7 @@ wait_for(struct rig *r, struct rig_client *c, uint8_t *out, size_t size, size_t 
 
 	for (;;) {
 		ev_run(r->vm->loop, EVRUN_NOWAIT);
+		drain_reports(r);
 		while (c->out >= 0 && *n < size && (got = read(c->out, out + *n, size - *n)) > 0)
 			*n += (size_t)got;
 		m = rig_answer(c, NULL);
@@ -263,14 +274,10 @@ test_many(void)
 		clients[i].in = -1;
 	}
 	for (i = 0; i < N; i++) {
-		Gondolin__VmrunnerToSup *report;
-
 		n = 0;
 		CU_ASSERT_EQUAL(wait_exited(&r, &clients[i], out, sizeof(out), &n), 0);
 		CU_ASSERT_EQUAL(n, 3);
 		rig_disconnect(&clients[i]);
-		while ((report = rig_report(&r)) != NULL)
-			gondolin__vmrunner_to_sup__free_unpacked(report, NULL);
 	}
 	CU_ASSERT(r.vm->commands.n == 0 && r.vm->control.n == 0);
 	stop_agent(&r, agent);
