@@ -170,7 +170,7 @@ lint_profile(const struct jail_profile *p, FILE *out)
 {
 	struct lint l = {p, out, 0};
 	struct jail_filter filter = {NULL, 0};
-	struct jail_failure f;
+	struct jail_failure f = {""};
 
 	lint_walls(&l);
 	lint_syscalls(&l);

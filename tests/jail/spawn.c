@@ -66,7 +66,7 @@ test_descriptors(void)
 	    .argv = argv,
 	    .identity = support_identity(),
 	    .cgroup_fd = -1};
-	int a[2], b[2], fds[16], pidfd, status;
+	int a[2] = {-1, -1}, b[2] = {-1, -1}, fds[16], pidfd, status;
 	pid_t pid;
 	size_t i;
 
