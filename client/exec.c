@@ -72,7 +72,8 @@ on_refused(void *ctx, const void *body, int *fds, size_t n_fds)
 	if (m->code < GONDOLIN_EXIT_FAILED || m->code > GONDOLIN_EXIT_NOT_FOUND)
 		return -EPROTO;
 	r->exit_code = (int)m->code;
-	r->refused = true;
+	r->refused = !m->sandbox;
+	r->lost = m->sandbox;
 	log_escape(r->message, sizeof(r->message), m->message.data, m->message.len);
 	x->state = GONDOLIN_EXEC_ENDED;
 	return 0;

@@ -32,6 +32,7 @@
 #include "supervisor/records.h"
 
 #define SHUTDOWN_GRACE_MS 5000u
+#define CONSOLE_WORDS     600u /* bytes of the console that a reason shows */
 #define ERROR_SIZE        2048
 
 enum phase { PHASE_STARTING, PHASE_UP, PHASE_STOPPING, PHASE_ENDED };
@@ -63,6 +64,7 @@ struct sandbox {
 	int cgroup_fd;
 	char
 	    machine_reason[ERROR_SIZE]; /* why vmrunner gave the machine up, until QEMU has ended */
+	char console[CONSOLE_WORDS + 256]; /* what it said last */
 	bool machine_given_up;
 	ev_signal signals[3];
 	ev_io lifeline_readable, guard_exited;
@@ -182,6 +184,7 @@ start_machine(struct sandbox *s)
 
 	s->machine_given_up = false;
 	s->machine_reason[0] = '\0';
+	s->console[0] = '\0';
 	if (machine_start(&s->machine, qemu, s->loop, &s->identity, s->cgroup_fd, s, process_ended,
 		error, sizeof(error)) < 0) {
 		fail(s, "%s", error);
@@ -217,7 +220,8 @@ static void
 machine_ended(struct sandbox *s)
 {
 	struct process *qemu = &s->processes[PROCESS_QEMU];
-	char how[ERROR_SIZE], reason[2 * ERROR_SIZE];
+	bool was_kvm = s->machine.kvm;
+	char how[ERROR_SIZE], reason[ERROR_SIZE + 16];
 
 	process_describe_end(qemu, how, sizeof(how));
 	if (s->machine_reason[0] != '\0')
@@ -229,11 +233,12 @@ machine_ended(struct sandbox *s)
 		return;
 	}
 	if (s->phase == PHASE_UP || !machine_failed(&s->machine)) {
-		fail(s, "%s", reason);
+		fail(s, "%s%s%s", reason,
+		    s->console[0] != '\0' ? "; the console's last words: " : "", s->console);
 		return;
 	}
-	log_line(
-	    "gondolin: %s; trying once more%s", reason, s->machine.kvm ? "" : " with accel = tcg");
+	log_line("gondolin: %s; trying once more%s", reason,
+	    was_kvm && !s->machine.kvm ? " with accel = tcg" : "");
 	if (start_machine(s)) {
 		write_session(s);
 		hand_machine(s);
@@ -393,23 +398,25 @@ on_ready(void *ctx, const void *body, int *fds, size_t n_fds)
 	return 0;
 }
 
-/* The reason for people, with the end of what the console said. */
+/* The last whole lines of the console that fit, without empty ones, parted by " | ". */
 static void
-machine_reason(struct sandbox *s, const Gondolin__VmrunnerMachineState *m)
+console_words(char *out, size_t size, const char *text, size_t n)
 {
-	char reason[512], console[900];
-	size_t n = m->console.len, from = n > 600 ? n - 600 : 0;
-	const char *text = (const char *)m->console.data;
+	size_t from, to, used = 0;
 
-	/* Whole lines, and no empty ones at the end. */
-	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-		n--;
+	from = n > CONSOLE_WORDS ? n - CONSOLE_WORDS : 0;
 	while (from > 0 && from < n && text[from - 1] != '\n')
 		from++;
-	log_escape(reason, sizeof(reason), m->reason.data, m->reason.len);
-	log_escape(console, sizeof(console), n > from ? text + from : "", n > from ? n - from : 0);
-	snprintf(s->machine_reason, sizeof(s->machine_reason), "%s%s%s", reason,
-	    console[0] != '\0' ? "; the console's last words: " : "", console);
+	out[0] = '\0';
+	for (; from < n; from = to + 1) {
+		for (to = from; to < n && text[to] != '\n' && text[to] != '\r'; to++)
+			;
+		if (to == from || used + 8 > size)
+			continue;
+		used += (size_t)snprintf(out + used, size - used, "%s", used > 0 ? " | " : "");
+		log_escape(out + used, size - used, text + from, to - from);
+		used += strlen(out + used);
+	}
 }
 
 static int
@@ -439,7 +446,10 @@ on_machine_state(void *ctx, const void *body, int *fds, size_t n_fds)
 	case GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__FAILED:
 		/* A QEMU that ended by itself has the better story: how. */
 		if (!m->qemu_gone)
-			machine_reason(s, m);
+			log_escape(s->machine_reason, sizeof(s->machine_reason), m->reason.data,
+			    m->reason.len);
+		console_words(
+		    s->console, sizeof(s->console), (const char *)m->console.data, m->console.len);
 		s->machine_given_up = true;
 		break;
 	case GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__STOPPED:

@@ -135,6 +135,7 @@ client_refused(struct client *c, const struct refusal *r)
 	m.body_case = GONDOLIN__VMRUNNER_TO_CLIENT__BODY_REFUSED;
 	m.refused = &refused;
 	refused.code = r->code;
+	refused.sandbox = r->sandbox;
 	refused.message.data = (uint8_t *)message;
 	refused.message.len = strlen(message);
 	send_to(c, &m);

@@ -29,6 +29,7 @@ refusal_set(struct refusal *r, unsigned code, const char *format, ...)
 	n = vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	r->code = code;
+	r->sandbox = false;
 	log_escape(r->message, sizeof(r->message), text,
 	    n < 0                      ? 0
 	    : (size_t)n < sizeof(text) ? (size_t)n

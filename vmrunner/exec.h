@@ -4,6 +4,7 @@
 #ifndef GONDOLIN_VMRUNNER_EXEC_H
 #define GONDOLIN_VMRUNNER_EXEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 struct refusal {
 	unsigned code;                         /* 125, 126 or 127 */
 	char message[REFUSAL_MESSAGE_MAX + 1]; /* printable ASCII */
+	bool sandbox;                          /* the machine is at its end */
 };
 
 /* Fills r: the formatted text is escaped and cut.  Returns -ECANCELED, for a caller's return. */

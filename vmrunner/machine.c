@@ -79,6 +79,7 @@ finish(struct machine *m)
 	if (stopping)
 		refusal_set(&m->refusal, 125, "the sandbox was stopped");
 	m->state = stopping ? MACHINE_STOPPED : MACHINE_FAILED;
+	m->refusal.sandbox = true;
 	m->last = m->last || was_up || stopping;
 	report_state(m->vm, stopping ? GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__STOPPED
 				     : GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__FAILED);
@@ -350,8 +351,11 @@ machine_flush(struct machine *m)
 int
 machine_accepts(const struct machine *m, struct refusal *r)
 {
-	if (m->state == MACHINE_STOPPING)
-		return refusal_set(r, 125, "the sandbox is stopping");
+	if (m->state == MACHINE_STOPPING) {
+		(void)refusal_set(r, 125, "the sandbox is stopping");
+		r->sandbox = true;
+		return -ECANCELED;
+	}
 	if (m->state == MACHINE_STOPPED || (m->state == MACHINE_FAILED && m->last)) {
 		*r = m->refusal;
 		return -ECANCELED;
