@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands: exit codes, streams, environment, time-out, signals, many at once."""
+import hashlib
+import os
+import signal
+import subprocess
+import threading
+import unittest
+
+import harness
+from harness import BASE, Case, Sandbox, run, setUpModule, tearDownModule  # noqa: F401
+
+
+class OneSandbox(Case):
+    """All tests of a class that share a running sandbox."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.box = Sandbox(BASE + 'env = {"FROM_CONFIG=1"}\n').up()
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.box.end() == 0, "the supervisor failed"
+
+    def tearDown(self):
+        pass  # the class's sandbox is there until tearDownClass
+
+
+class Exec(OneSandbox):
+    def test_exit_codes(self):
+        for argv, code in ((["true"], 0), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137),
+                           (["/no/such"], 127), (["no-such-word"], 127), (["/etc/passwd"], 126)):
+            with self.subTest(argv=argv):
+                self.assertEqual(self.box.exec(*argv).code, code)
+
+    def test_streams(self):
+        r = self.box.exec("sh", "-c", "cat; echo error >&2", input=b"in\0\xff")
+        self.assertEqual((r.code, r.out, r.err), (0, b"in\0\xff", b"error\n"))
+
+    def test_user_cwd_env(self):
+        r = self.box.exec("sh", "-c", "id -u; pwd; echo $A-$FROM_CONFIG",
+                          flags=["--user", "nobody", "--cwd", "/tmp", "--env", "A=b c"])
+        self.assertEqual(r.out, b"65534\n/tmp\nb c-1\n")
+        r = self.box.exec("true", flags=["--cwd", "/nowhere"])
+        self.assertEqual(r.code, 126)
+        self.assertIn(b"/nowhere", r.err)
+        r = self.box.exec("true", flags=["--user", "nosuchuser"])
+        self.assertIn(b"nosuchuser", r.err)
+
+    def test_timeout_ends_the_group(self):
+        r = self.box.exec("sh", "-c", "trap 'echo term; exit 1' TERM; sleep 1000 & wait", flags=["--timeout", "1"])
+        self.assertEqual((r.code, r.out), (124, b"term\n"))
+        self.assertEqual(self.box.exec("sh", "-c", "ps -o args | grep -c '^[s]leep 1000'").out, b"0\n")
+
+    def test_background_child_does_not_hold_the_end(self):
+        r = self.box.exec("sh", "-c", "sleep 1000 & echo done")
+        self.assertEqual((r.code, r.out), (0, b"done\n"))
+        self.box.exec("killall", "sleep")
+
+    def test_large_transfer(self):
+        block = os.urandom(1 << 20)
+        count = 24
+        want = hashlib.sha256()
+        p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "cat"], stdin=subprocess.PIPE)
+
+        def feed():
+            for _ in range(count):
+                p.stdin.write(block)
+                want.update(block)
+            p.stdin.close()
+
+        t = threading.Thread(target=feed)
+        t.start()
+        got, size = hashlib.sha256(), 0
+        while data := p.stdout.read(1 << 20):
+            got.update(data)
+            size += len(data)
+        t.join()
+        self.assertEqual((p.wait(harness.DEADLINE), size), (0, count << 20), p.stderr.read())
+        self.assertEqual(got.hexdigest(), want.hexdigest())
+        p.stdout.close()
+        p.stderr.close()
+
+    def test_sixty_four_at_once(self):
+        """All of them run at the same time: each waits for a file that the last one makes."""
+        n = 64
+        script = "echo up; until [ -e /tmp/go ]; do sleep 1; done; echo $N"
+        ps = [harness.popen(["gondolin", "exec", "--session", self.box.id, "--env", f"N={i}", "--", "sh", "-c", script])
+              for i in range(n)]
+        for p in ps:
+            self.assertEqual(p.stdout.readline(), b"up\n")
+        self.box.exec("touch", "/tmp/go")
+        for i, p in enumerate(ps):
+            out, err = p.communicate(timeout=harness.DEADLINE)
+            self.assertEqual((p.returncode, out), (0, f"{i}\n".encode()), err)
+        self.box.exec("rm", "/tmp/go")
+
+    def test_client_that_never_reads_stops_nobody(self):
+        p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "yes"])
+        self.assertEqual(p.stdout.read(2), b"y\n")
+        self.assertEqual(self.box.exec("echo", "other").out, b"other\n")
+        pid = self.box.pids()["vmrunner"]
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            resident = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+        self.assertLess(resident, 32 * 1024)
+        p.kill()
+        p.communicate()
+        # Its command is gone as well.
+        r = self.box.exec("sh", "-c", "while ps -o args | grep -q '^[y]es'; do sleep 1; done")
+        self.assertEqual(r.code, 0)
+
+    def test_signal_reaches_the_command(self):
+        p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c",
+                           "trap 'echo got; exit 5' TERM; echo up; while :; do sleep 1; done"])
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=harness.DEADLINE)
+        self.assertEqual((p.returncode, out), (5, b"got\n"), err)
+
+    def test_orphans_are_reaped(self):
+        self.box.exec("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do (sleep 0 &) ; done")
+        r = self.box.exec("sh", "-c", "while ps -o stat,comm | grep -q '^Z'; do sleep 1; done; echo none")
+        self.assertEqual(r.out, b"none\n")
+
+
+class OneShot(Case):
+    def test_exit_code_and_streams(self):
+        r = run("gondolin", "exec", "--image", "mini", "--memory", "192M", "--", "sh", "-c", "cat; exit 9", input=b"hello")
+        self.assertEqual((r.code, r.out, r.err), (9, b"hello", b""), r)
+
+    def test_supervisor_with_command(self):
+        path = harness.write_config(BASE + 'command = {"sh", "-c", "wc -c; exit 4"}\n')
+        r = run("gondolin-supervisor", "--config", path, input=b"x" * 100000)
+        self.assertEqual((r.code, r.out.strip(), r.err), (4, b"100000", b""), r)
+
+    def test_configured_timeout(self):
+        path = harness.write_config(BASE + 'timeout = 1\ncommand = {"sleep", "1000"}\n')
+        self.assertEqual(run("gondolin-supervisor", "--config", path).code, 124)
+
+    def test_rootfs_modes(self):
+        script = "touch /probe 2>/dev/null && echo writes || echo refuses"
+        for mode, want in (("readonly", b"refuses\n"), ("memory", b"writes\n"), ("cow", b"writes\n")):
+            with self.subTest(mode=mode):
+                r = run("gondolin", "exec", "--image", "mini", "--rootfs", mode, "--", "sh", "-c", script)
+                self.assertEqual((r.code, r.out), (0, want), r)
+
+
+if __name__ == "__main__":
+    unittest.main()

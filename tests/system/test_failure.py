@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong: each gets one line that says what to do, code 125, and leaves nothing behind."""
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+import harness
+from harness import BASE, Case, Sandbox, await_end, run, setUpModule, tearDownModule  # noqa: F401
+
+
+class Killed(Case):
+    """SIGKILL of each process in turn ends the sandbox with one line that names it."""
+
+    def kill(self, name):
+        box = Sandbox().up()
+        pids = box.pids()
+        os.kill(pids[name], signal.SIGKILL)
+        code = box.wait()
+        await_end(pids.values())
+        said = box.said()
+        box.end()
+        self.assert_one_line(said, name)
+        return code
+
+    def test_vmrunner(self):
+        self.assertEqual(self.kill("vmrunner"), 125)
+
+    def test_qemu(self):
+        self.assertEqual(self.kill("qemu"), 125)
+
+    def test_guard(self):
+        self.assertEqual(self.kill("guard"), 125)
+
+    def test_supervisor(self):
+        self.assertEqual(self.kill("supervisor"), -signal.SIGKILL)
+
+    def test_client_dies_mid_command(self):
+        with Sandbox() as box:
+            box.up()
+            p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c", "echo up; sleep 1000"])
+            self.assertEqual(p.stdout.readline(), b"up\n")
+            p.kill()
+            p.communicate()
+            r = box.exec("sh", "-c", "while ps -o args | grep -q '^[s]leep 1000'; do sleep 1; done; echo gone")
+            self.assertEqual(r.out, b"gone\n")
+
+    def test_one_shot_client_dies(self):
+        """The lifeline ends the sandbox when its client is gone, however it went."""
+        p = harness.popen(["gondolin", "exec", "--image", "mini", "--", "sh", "-c", "echo up; sleep 1000"])
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        left = harness.processes()
+        p.kill()
+        p.communicate()
+        await_end(left)
+
+
+class Refused(Case):
+    def refuse(self, config, *words, env=None):
+        path = harness.write_config(config)
+        r = run("gondolin-supervisor", "--config", path, env=env)
+        self.assertEqual(r.code, 125, r)
+        self.assert_one_line(r.err, *words)
+
+    def test_configuration(self):
+        for text, words in (
+                (BASE + 'nonsense = 1\n', ["sandbox.conf:3", "nonsense"]),
+                ('image = "mini"\nvm { memory = "1X" }\n', ["sandbox.conf:2", "memory", "512M"]),
+                ('image = "mini"\nvm { accel = fast }\n', ["sandbox.conf:2", "kvm", "tcg", "auto"]),
+                (BASE + 'mount "work" { host = "." }\n', ["sandbox.conf:3", "work"]),
+                (BASE + 'network { allow = {"example.org"} }\n', ["sandbox.conf:3", "not supported yet"]),
+                (BASE + 'mount "/w" { host = "." }\n', ["sandbox.conf:3", "not supported yet"]),
+                (BASE + 'hooks = "x.js"\n', ["not supported yet"]),
+                ('image = "no-such-image"\n', ["no-such-image", "gondolin image"]),
+        ):
+            with self.subTest(text=text):
+                self.refuse(text, *words)
+
+    def test_missing_configuration(self):
+        r = run("gondolin-supervisor", "--config", "/no/such.conf")
+        self.assertEqual(r.code, 125)
+        self.assert_one_line(r.err, "/no/such.conf")
+
+    def test_two_sandboxes_with_one_id(self):
+        with Sandbox(BASE + 'id = "twin"\n'):
+            self.refuse(BASE + 'id = "twin"\n', "twin")
+
+    def test_no_qemu(self):
+        empty = os.path.join(harness.STAGE, "home")
+        self.refuse(BASE, "qemu-system-x86_64", "install", env=harness.environment(PATH=empty))
+
+    def test_old_qemu(self):
+        """A QEMU that does not know our options says so itself, in the reason."""
+        folder = os.path.join(harness.STAGE, "old")
+        os.mkdir(folder)
+        try:
+            path = os.path.join(folder, "qemu-system-x86_64")
+            # No shell in its root: a program that prints what an old one would.
+            with open(path + ".c", "w", encoding="ascii") as f:
+                f.write('#include <unistd.h>\nint main(void) { static const char m[] = '
+                        '"qemu-system-x86_64: unsupported machine type\\n";'
+                        'return write(2, m, sizeof(m) - 1) < 0 ? 2 : 1; }\n')
+            subprocess.run(["cc", "-o", path, path + ".c"], check=True)
+            os.chmod(folder, 0o755)
+            self.refuse(BASE, "unsupported machine type", env=harness.environment(PATH=folder))
+        finally:
+            shutil.rmtree(folder)
+
+    def test_no_kvm(self):
+        if os.access("/dev/kvm", os.R_OK | os.W_OK) and harness.MODE == "root":
+            self.refuse('image = "mini"\nvm { accel = kvm }\n', "kvm")
+        else:
+            self.refuse('image = "mini"\nvm { accel = kvm }\n', "/dev/kvm", "tcg")
+
+    def test_audit_log_that_cannot_be_written(self):
+        self.refuse(BASE + 'audit = "/no/such/folder/turn.jsonl"\n', "/no/such/folder/turn.jsonl")
+
+    def test_full_disk_for_the_overlay(self):
+        self.refuse(BASE, "TMPDIR", env=harness.environment(TMPDIR="/proc"))
+
+
+class Guest(Case):
+    """A guest that does not do its part."""
+
+    def image(self, build):
+        """A copy of the image whose parts `build(folder)` may change, with a manifest that fits."""
+        import hashlib
+        import json
+        folder = os.path.join(harness.STAGE, "broken")
+        objects = os.path.join(harness.STAGE, "images", "objects")
+        shutil.copytree(os.path.join(objects, os.listdir(objects)[0]), folder)
+        self.addCleanup(shutil.rmtree, folder)
+        subprocess.run(["chmod", "-R", "u+w,a+rX", folder], check=True)
+        path = os.path.join(folder, "manifest.json")
+        with open(path, encoding="utf-8") as f:
+            manifest = json.load(f)
+        build(folder, manifest)
+        for part in manifest["parts"].values():
+            file = os.path.join(folder, part["file"])
+            with open(file, "rb") as f:
+                part["sha256"] = hashlib.file_digest(f, "sha256").hexdigest()
+            part["size"] = os.path.getsize(file)
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(manifest, f)
+        return folder
+
+    def start(self, folder):
+        path = harness.write_config(f'image = "{folder}"\nvm {{ memory = "192M"  accel = tcg }}\ncommand = {{"true"}}\n')
+        return run("gondolin-supervisor", "--config", path)
+
+    def test_kernel_that_panics(self):
+        def no_init(folder, manifest):
+            with open(os.path.join(folder, manifest["parts"]["initramfs"]["file"]), "wb") as f:
+                f.write(b"\0" * 512)
+
+        r = self.start(self.image(no_init))
+        self.assertEqual(r.code, 125, r)
+        self.assert_one_line(r.err, "Kernel panic")
+        self.assertIn(b"trying once more", r.err)
+
+    def test_root_file_system_that_is_none(self):
+        def no_root(folder, manifest):
+            with open(os.path.join(folder, manifest["parts"]["rootfs"]["file"]), "wb") as f:
+                f.write(os.urandom(1 << 20))
+
+        r = self.start(self.image(no_root))
+        self.assertEqual(r.code, 125, r)
+        self.assert_one_line(r.err, "gondolin-guest")
+
+
+if __name__ == "__main__":
+    unittest.main()
