@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,15 +43,13 @@ refuse(int status_fd, int code, int cause, const char *format, ...)
 	_exit(127);
 }
 
-/* What the agent ignores or blocks is not for its commands to inherit. */
+/* The one disposition that the agent changed; the rest is init's, which are the defaults. */
 static void
 reset_signals(void)
 {
 	sigset_t none;
-	int s;
 
-	for (s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -3,12 +3,13 @@
 #include "guest/user.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_SIZE 16384 /* of a group with many members */
+#define LINE_SIZE 4096
 
 const struct user_files user_files_system = {"/etc/passwd", "/etc/group"};
 

@@ -6,19 +6,20 @@
 #ifndef GONDOLIN_GUEST_USER_H
 #define GONDOLIN_GUEST_USER_H
 
-#include <limits.h>
 #include <stddef.h>
 #include <sys/types.h>
 
+/* Small, because a command's child touches all of it between fork and exec. */
 #define USER_GROUPS_MAX 256u
 #define USER_NAME_MAX   256u
+#define USER_PATH_MAX   1024u
 
 struct user {
 	uid_t uid;
 	gid_t gid;
-	char name[USER_NAME_MAX]; /* the uid in decimal where it has none */
-	char home[PATH_MAX];      /* "/" where there is none */
-	char shell[PATH_MAX];     /* "/bin/sh" where there is none */
+	char name[USER_NAME_MAX];  /* the uid in decimal where it has none */
+	char home[USER_PATH_MAX];  /* "/" where there is none */
+	char shell[USER_PATH_MAX]; /* "/bin/sh" where there is none */
 	gid_t groups[USER_GROUPS_MAX];
 	size_t n_groups; /* supplementary groups; what is past USER_GROUPS_MAX is left out */
 };
