@@ -108,12 +108,15 @@ check_number(struct audit *a, unsigned wall, const char *field, int base, uint64
 static void
 check_ids(struct audit *a, const char *field, unsigned declared)
 {
-	unsigned id[4];
+	const char *text = status_field(a, field);
+	char wanted[64];
+	int n;
 
-	if (sscanf(status_field(a, field), "%u %u %u %u", &id[0], &id[1], &id[2], &id[3]) != 4 ||
-	    id[0] != declared || id[1] != declared || id[2] != declared || id[3] != declared)
+	n = snprintf(
+	    wanted, sizeof(wanted), "\t%u\t%u\t%u\t%u\n", declared, declared, declared, declared);
+	if (strncmp(text, wanted, (size_t)n) != 0)
 		audit_differs(a, JAIL_USER, "%s of %s is%.*s, declared %u", field, a->id,
-		    (int)strcspn(status_field(a, field), "\n"), status_field(a, field), declared);
+		    (int)strcspn(text, "\n"), text, declared);
 }
 
 static void
@@ -319,7 +322,7 @@ audit_dumpable(struct audit *a)
 		return -errno;
 	child = fork();
 	if (child == 0)
-		_exit(probe_dumpable(a, user_ns));
+		_exit((int)probe_dumpable(a, user_ns));
 	close(user_ns);
 	if (child < 0)
 		return -errno;

@@ -2,6 +2,7 @@
 /* The steps of jail_enter(), in their order; see jail.h for why it is this one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,18 +20,21 @@ jail_parent_pid(int stat_fd)
 {
 	char text[512];
 	const char *after;
+	char *end;
 	ssize_t n;
-	int parent;
+	long parent;
 
 	n = pread(stat_fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		return -1;
 	text[n] = '\0';
-	/* The second field is the command's name in parentheses, which may hold any byte. */
+	/* "pid (name) state parent ...": the name may hold any byte. */
 	after = strrchr(text, ')');
-	if (after == NULL || sscanf(after, ") %*c %d", &parent) != 1)
+	if (after == NULL || strlen(after) < strlen(") S 1"))
 		return -1;
-	return parent;
+	after += strlen(") S ");
+	parent = strtol(after, &end, 10);
+	return end == after || parent > INT_MAX ? -1 : (pid_t)parent;
 }
 
 int
@@ -41,6 +45,22 @@ jail_die_with_parent(int stat_fd, pid_t parent, struct jail_failure *f)
 	if (parent <= 0 || jail_parent_pid(stat_fd) != parent)
 		return jail_fail(f, ESRCH, "the parent has died");
 	return 0;
+}
+
+/* "UID:GID", neither of them 0 or out of range. */
+static bool
+parse_ids(const char *text, struct jail_identity *id)
+{
+	char *end;
+	unsigned long uid, gid;
+
+	uid = strtoul(text, &end, 10);
+	if (*end != ':')
+		return false;
+	gid = strtoul(end + 1, &end, 10);
+	id->uid = (uid_t)uid;
+	id->gid = (gid_t)gid;
+	return *end == '\0' && uid != 0 && gid != 0 && uid < UINT32_MAX && gid < UINT32_MAX;
 }
 
 /* What JAIL_VARIABLE says, which jail_spawn() wrote: "user" or "UID:GID". */
@@ -54,7 +74,7 @@ read_identity(struct jail_identity *id, struct jail_failure *f)
 		return jail_fail(f, EINVAL, "this program is started by gondolin-supervisor only");
 	if (strcmp(text, "user") != 0) {
 		id->root_started = true;
-		if (sscanf(text, "%u:%u", &id->uid, &id->gid) != 2 || id->uid == 0 || id->gid == 0)
+		if (!parse_ids(text, id))
 			return jail_fail(f, EINVAL, "%s is \"%s\"", JAIL_VARIABLE, text);
 	}
 	unsetenv(JAIL_VARIABLE);
@@ -154,7 +174,7 @@ build_or_exit(const struct jail_profile *profile, const struct jail_identity *id
 void
 jail_enter(const struct jail_profile *profile)
 {
-	struct jail_failure f;
+	struct jail_failure f = {""};
 	struct jail_identity id;
 	int error = read_identity(&id, &f);
 
@@ -165,7 +185,7 @@ void
 jail_confine(const struct jail_profile *profile)
 {
 	const struct jail_identity same = {0};
-	struct jail_failure f;
+	struct jail_failure f = {""};
 
 	build_or_exit(profile, &same, 0, &f);
 }

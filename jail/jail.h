@@ -20,12 +20,12 @@
  *		Landlock (no path, no port, no signal; where the kernel has it)
  *		seccomp, last, since the steps before it need calls that it forbids
  *
- * The process is pid 1 of its pid namespace.  So its default signal dispositions ignore what is
- *sent (SIGTERM, SIGINT, ...): a helper ends by closed sockets, by a handler of its own, or by
- *SIGKILL from outside.  abort() cannot end it by SIGABRT either, and tries calls that few profiles
- *list: it shows as a SIGSYS or SIGSEGV death.  When it ends, the kernel kills all that is left in
- *the namespace.  Unprivileged, the invoker's supplementary groups stay (a user namespace made
- *without privilege may not drop them); there is no path that they could open.
+ * The process is pid 1 of its pid namespace.  So signals of default disposition that are sent to it
+ * (SIGTERM, SIGINT, ...) are ignored: a helper ends by closed sockets, by a handler of its own, or
+ * by SIGKILL from outside.  abort() cannot end it by SIGABRT either, and tries calls that few
+ * profiles list: it shows as a SIGSYS or SIGSEGV death.  When it ends, the kernel kills all that is
+ * left in the namespace.  Unprivileged, the invoker's supplementary groups stay (a user namespace
+ * made without privilege may not drop them); there is no path that they could open.
  */
 #ifndef GONDOLIN_JAIL_JAIL_H
 #define GONDOLIN_JAIL_JAIL_H

@@ -92,7 +92,7 @@ jail_filter_build(const struct jail_profile *profile, int status_fd, struct jail
 		error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, OPTIMIZE_BINARY_TREE);
 	if (error == 0 && status_fd >= 0)
 		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1,
-		    SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)status_fd));
+		    ((struct scmp_arg_cmp)ARG_IS(0, (scmp_datum_t)status_fd)));
 	if (error < 0)
 		error = jail_fail(f, -error, "cannot set up the seccomp filter");
 	else

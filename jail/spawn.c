@@ -429,16 +429,23 @@ end_child(pid_t pid, int *pidfd, int *notify_fd)
 	*notify_fd = -1;
 }
 
+static void
+close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 pid_t
 jail_spawn(const struct jail_spawn *s, int *pidfd, char *error, size_t error_size)
 {
-	struct start st = {.s = s, .program_fd = -1, .uid = geteuid(), .gid = getegid()};
+	struct start st = {
+	    .s = s, .program_fd = -1, .parent = getpid(), .uid = geteuid(), .gid = getegid()};
 	struct jail_failure f = {""};
 	int ends[2] = {-1, -1}, notify_fd = -1, result;
 	pid_t pid = -1;
 
 	*pidfd = -1;
-	st.parent = getpid();
 	result = check_request(s, &f);
 	if (result < 0)
 		goto out;
@@ -465,11 +472,8 @@ out:
 		snprintf(error, error_size, "cannot start %s: %s", s->profile->name, f.text);
 	if (s->notify_fd != NULL)
 		*s->notify_fd = notify_fd;
-	if (st.program_fd >= 0)
-		close(st.program_fd);
-	if (ends[0] >= 0)
-		close(ends[0]);
-	if (ends[1] >= 0)
-		close(ends[1]);
+	close_if_open(st.program_fd);
+	close_if_open(ends[0]);
+	close_if_open(ends[1]);
 	return result < 0 ? result : pid;
 }

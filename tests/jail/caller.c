@@ -8,39 +8,41 @@
 
 void start(const unsigned long *stack) __attribute__((noreturn, used));
 
-static long
-call(long number, const unsigned long args[static 6])
-{
+/* Makes a system call; the kernel's own answer, errors as -errno. */
+long call(long number, const unsigned long args[static 6]);
+
 #if defined(__x86_64__)
-	register unsigned long r10 __asm__("r10") = args[3];
-	register unsigned long r8 __asm__("r8") = args[4];
-	register unsigned long r9 __asm__("r9") = args[5];
-	long result;
-
-	__asm__ volatile(
-	    "syscall"
-	    : "=a"(result)
-	    : "a"(number), "D"(args[0]), "S"(args[1]), "d"(args[2]), "r"(r10), "r"(r8), "r"(r9)
-	    : "rcx", "r11", "memory");
-	return result;
+__asm__("call:\n"
+	"	mov %rdi, %rax\n"
+	"	mov 0(%rsi), %rdi\n"
+	"	mov 16(%rsi), %rdx\n"
+	"	mov 24(%rsi), %r10\n"
+	"	mov 32(%rsi), %r8\n"
+	"	mov 40(%rsi), %r9\n"
+	"	mov 8(%rsi), %rsi\n"
+	"	syscall\n"
+	"	ret\n"
+	".globl _start\n"
+	"_start:\n"
+	"	mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call start\n");
 #elif defined(__aarch64__)
-	register long x8 __asm__("x8") = number;
-	register unsigned long x0 __asm__("x0") = args[0];
-	register unsigned long x1 __asm__("x1") = args[1];
-	register unsigned long x2 __asm__("x2") = args[2];
-	register unsigned long x3 __asm__("x3") = args[3];
-	register unsigned long x4 __asm__("x4") = args[4];
-	register unsigned long x5 __asm__("x5") = args[5];
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return (long)x0;
+__asm__("call:\n"
+	"	mov x8, x0\n"
+	"	mov x9, x1\n"
+	"	ldp x0, x1, [x9]\n"
+	"	ldp x2, x3, [x9, #16]\n"
+	"	ldp x4, x5, [x9, #32]\n"
+	"	svc 0\n"
+	"	ret\n"
+	".globl _start\n"
+	"_start:\n"
+	"	mov x0, sp\n"
+	"	bl start\n");
 #else
 #error "say how this architecture makes a system call"
 #endif
-}
 
 static unsigned long
 parse(const char *text)
@@ -73,9 +75,3 @@ start(const unsigned long *stack)
 	for (;;)
 		call(__NR_exit_group, end);
 }
-
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
-#elif defined(__aarch64__)
-__asm__(".globl _start\n_start:\n\tmov x0, sp\n\tbl start\n");
-#endif

@@ -64,8 +64,9 @@ find_task(struct collector *c, pid_t tid)
 static void
 forget_task(struct collector *c, pid_t tid)
 {
-	*find_task(c, tid) = c->tasks[c->n_tasks - 1];
-	c->n_tasks--;
+	struct task *t = find_task(c, tid);
+
+	*t = c->tasks[--c->n_tasks];
 }
 
 /* The number after a field's name in /proc/TID/status, or -1. */
@@ -74,7 +75,7 @@ status_number(const char *status, const char *field)
 {
 	const char *at = strstr(status, field);
 
-	return at == NULL ? -1 : atoi(at + strlen(field));
+	return at == NULL ? -1 : (int)strtol(at + strlen(field), NULL, 10);
 }
 
 static bool
@@ -233,6 +234,8 @@ main(int argc, char **argv)
 	command = c.log == NULL ? -1 : start_command(argv + 2);
 	if (command < 0) {
 		perror("cannot trace the command");
+		if (c.log != NULL)
+			fclose(c.log);
 		return EXIT_FAILURE;
 	}
 	while ((tid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {

@@ -92,7 +92,9 @@ static const struct call calls[] = {
 static const struct {
 	const char *profile, *call, *why;
 } exceptions[] = {
+    {"guard", "openat", "empties the session's directory, as the invoking user"},
     {"qemu", "openat", "/dev/kvm and its own files; the root and Landlock hold nothing else"},
+    {"qemu", "open", "the same, for libraries that still use it"},
     {"qemu", "mprotect", "TCG makes code"},
     {"qemu", "mmap", "TCG makes code"},
     {"qemu", "rt_sigaction", "its death is reported by the notifier, not by a handler"},

@@ -116,6 +116,7 @@ start(struct jailed *j, struct jail_spawn *s, char *error)
 	int in[2], out[2], log[2], fds[3];
 	pid_t pid;
 
+	*j = (struct jailed){-1, -1, -1, -1, -1, -1};
 	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(log, O_CLOEXEC) < 0)
 		return -errno;
 	fds[0] = in[0];
@@ -125,9 +126,13 @@ start(struct jailed *j, struct jail_spawn *s, char *error)
 	s->fds = fds;
 	s->n_fds = 3;
 	s->cgroup_fd = -1;
-	*j = (struct jailed){.in = in[1], .out = out[0], .log = log[0], .notify_fd = -1};
+	j->in = in[1];
+	j->out = out[0];
+	j->log = log[0];
 	s->notify_fd = s->profile->report == JAIL_REPORT_NOTIFY ? &j->notify_fd : NULL;
 	pid = j->pid = jail_spawn(s, &j->pidfd, error, SUPPORT_TEXT_MAX);
+	s->fds = NULL;
+	s->notify_fd = NULL;
 	close(in[0]);
 	close(out[1]);
 	close(log[1]);
