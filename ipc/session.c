@@ -57,10 +57,10 @@ session_id_is_valid(const char *id)
 uint64_t
 session_process_start_time(pid_t pid)
 {
-	char path[64], text[1024], *p;
+	char path[64], text[1024], *p, *end;
 	unsigned long long start;
+	int fd, field;
 	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -73,11 +73,13 @@ session_process_start_time(pid_t pid)
 	text[n] = '\0';
 	/* The process chose its name, which may hold spaces and ")": fields count from the last. */
 	p = strrchr(text, ')');
-	if (p == NULL ||
-	    sscanf(p + 1,
-		" %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-		"%*s %llu",
-		&start) != 1)
+	for (field = 2; p != NULL && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p == NULL)
+		return 0;
+	errno = 0;
+	start = strtoull(p + 1, &end, 10);
+	if (errno != 0 || end == p + 1 || *end != ' ')
 		return 0;
 	return start;
 }

@@ -88,10 +88,16 @@ blank(struct scanner *s)
 }
 
 static bool
+is_one_of(char c, const char *set)
+{
+	return c != '\0' && strchr(set, c) != NULL;
+}
+
+static bool
 is_word(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr("_.:-", c) != NULL);
+	       is_one_of(c, "_.:-");
 }
 
 /* Skips white space and comments. */
@@ -101,7 +107,7 @@ skip(struct scanner *s)
 	unsigned from;
 
 	for (;;) {
-		while (s->at < s->length && memchr(" \t\r\n", s->text[s->at], 4) != NULL)
+		while (s->at < s->length && is_one_of(s->text[s->at], " \t\r\n"))
 			blank(s);
 		if (at_text(s, "#") || at_text(s, "//")) {
 			while (s->at < s->length && s->text[s->at] != '\n')
@@ -128,7 +134,7 @@ count_digits(const char *p, const char *end, size_t max, const char *digits)
 {
 	size_t n = 0;
 
-	while (p + n < end && n < max && p[n] != '\0' && strchr(digits, p[n]) != NULL)
+	while (p + n < end && n < max && is_one_of(p[n], digits))
 		n++;
 	return n;
 }
@@ -153,7 +159,7 @@ copy_escape(struct scanner *s)
 		if (code > 0xff || count_digits(p + n, end, 1, "0123456789") > 0)
 			code = 0;
 	} else {
-		code = strchr("\\\"'nrtbfaev$\n", *p) != NULL && *p != '\0';
+		code = is_one_of(*p, "\\\"'nrtbfaev$\n");
 		n = 1;
 	}
 	if (code == 0)
@@ -224,7 +230,7 @@ next_token(struct scanner *s, enum token *token)
 	while (s->at < s->length && is_word(s->text[s->at]))
 		copy(s);
 	/* What else stands beside a word would be part of it for libConfuse, or be dropped. */
-	if (s->at < s->length && memchr(" \t\r\n{}=,#\"'", s->text[s->at], 11) == NULL)
+	if (s->at < s->length && !is_one_of(s->text[s->at], " \t\r\n{}=,#\"'"))
 		return fail_at(s, s->line, "unexpected character %s; put the value in quotes",
 		    log_escape(shown, sizeof(shown), s->text + s->at, 1));
 	return 0;
