@@ -66,6 +66,10 @@ bool kernel_has_pvh(const uint8_t *elf, size_t n);
 
 /* ---- initramfs.c ---- */
 
+/* Reads the gondolin-guest that the options name, or that is beside the program; the caller frees.
+ */
+int initramfs_read_guest(struct build *b, char **bytes, size_t *n);
+
 /* Writes the part `initramfs`: gondolin-guest as /init, and the modules in load order. */
 int initramfs_write(struct build *b);
 

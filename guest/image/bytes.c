@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files, hashes and small helpers of the image library. */
+/* Files and small helpers of the image library. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +12,7 @@
 
 #include "guest/image/private.h"
 
-#define COPY_CHUNK    (256u * 1024u)
-#define PROGRESS_STEP (32ull * 1024u * 1024u)
-#define TREE_DEPTH    256u
+#define TREE_DEPTH 256u
 
 int
 image_fail(char *error, size_t error_size, int code, const char *format, ...)
@@ -53,94 +50,6 @@ image_step(const struct image_progress *p, const char *what, uint64_t done, uint
 {
 	if (p != NULL && p->step != NULL)
 		p->step(p->ctx, what, done, total);
-}
-
-static void
-hex_digest(EVP_MD_CTX *md, char out[IMAGE_ID_LENGTH + 1])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-
-	if (EVP_DigestFinal_ex(md, digest, &n) != 1 || n * 2 != IMAGE_ID_LENGTH)
-		abort();
-	for (unsigned i = 0; i < n; i++)
-		snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
-}
-
-static bool
-all_zero(const unsigned char *bytes, size_t n)
-{
-	return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
-}
-
-static int
-write_at(int fd, const unsigned char *bytes, size_t n, uint64_t offset)
-{
-	while (n > 0) {
-		ssize_t done = pwrite(fd, bytes, n, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		bytes += done;
-		n -= (size_t)done;
-		offset += (uint64_t)done;
-	}
-	return 0;
-}
-
-static int
-copy_chunks(int in, int out, uint64_t size, const char *what, const struct image_progress *p,
-    EVP_MD_CTX *md, unsigned char *buffer)
-{
-	uint64_t offset = 0;
-
-	while (offset < size) {
-		size_t want = size - offset < COPY_CHUNK ? (size_t)(size - offset) : COPY_CHUNK;
-		ssize_t got = pread(in, buffer, want, (off_t)offset);
-
-		if (image_cancelled(p))
-			return -EINTR;
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -EBADMSG;
-		EVP_DigestUpdate(md, buffer, (size_t)got);
-		if (out != -1 && !all_zero(buffer, (size_t)got)) {
-			int error = write_at(out, buffer, (size_t)got, offset);
-
-			if (error < 0)
-				return error;
-		}
-		if (offset / PROGRESS_STEP != (offset + (uint64_t)got) / PROGRESS_STEP)
-			image_step(p, what, offset, size);
-		offset += (uint64_t)got;
-	}
-	if (out != -1 && ftruncate(out, (off_t)size) < 0)
-		return -errno;
-	return 0;
-}
-
-int
-image_copy_hashed(int in, int out, uint64_t size, const char *what, const struct image_progress *p,
-    char sha256[IMAGE_ID_LENGTH + 1])
-{
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	unsigned char *buffer = malloc(COPY_CHUNK);
-	int error;
-
-	if (md == NULL || buffer == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
-		abort();
-	image_step(p, what, 0, size);
-	error = copy_chunks(in, out, size, what, p, md, buffer);
-	if (error == 0)
-		hex_digest(md, sha256);
-	free(buffer);
-	EVP_MD_CTX_free(md);
-	return error;
 }
 
 int

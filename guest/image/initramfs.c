@@ -193,7 +193,7 @@ read_module(struct build *b, const char *path, const char *program, struct modul
 	plain = image_format("%s/module", b->work);
 	fd = open(plain, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	result = fd == -1 ? -errno : 0;
-	program_add(&w, program, "-dc", "--", path, NULL);
+	program_add(&w, program, "-dc", "--", path);
 	if (result == 0)
 		result = program_run(
 		    &b->runner, &w, "unpacking kernel modules", fd, b->error, b->error_size);
@@ -296,9 +296,8 @@ add_wanted(struct modules *m)
 	return result;
 }
 
-/* Reads gondolin-guest, which must run without any library. */
-static int
-read_guest(struct build *b, char **bytes, size_t *n)
+int
+initramfs_read_guest(struct build *b, char **bytes, size_t *n)
 {
 	char *path = b->options->guest != NULL ? image_format("%s", b->options->guest)
 					       : recipe_beside_program("gondolin-guest",
@@ -353,7 +352,7 @@ initramfs_write(struct build *b)
 		abort();
 	m->b = b;
 	image_step(&b->options->progress, "writing the initramfs", 0, 0);
-	result = read_guest(b, &guest, &n_guest);
+	result = initramfs_read_guest(b, &guest, &n_guest);
 	if (result == 0)
 		result = add_wanted(m);
 	if (result == 0) {

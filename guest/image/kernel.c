@@ -43,7 +43,7 @@ add_apt_options(struct build *b, struct program_words *w, bool private_lists)
 
 	/* Its sandbox user cannot enter the build's directory. */
 	if (geteuid() == 0)
-		program_add(w, "-o", "APT::Sandbox::User=root", NULL);
+		program_add(w, "-o", "APT::Sandbox::User=root");
 	if (!private_lists)
 		return 0;
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
@@ -54,9 +54,9 @@ add_apt_options(struct build *b, struct program_words *w, bool private_lists)
 		if (made < 0 && errno != EEXIST)
 			return -errno;
 	}
-	program_add(w, "-o", NULL);
+	program_add(w, "-o");
 	program_word(w, "Dir::State::Lists=%s/apt/lists", b->work);
-	program_add(w, "-o", NULL);
+	program_add(w, "-o");
 	program_word(w, "Dir::Cache=%s/apt/cache", b->work);
 	return 0;
 }
@@ -89,10 +89,10 @@ find_kernel(struct build *b, bool private_lists)
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int result = fd == -1 ? -errno : 0;
 
-	program_add(&w, "apt-cache", NULL);
+	program_add(&w, "apt-cache");
 	if (result == 0)
 		result = add_apt_options(b, &w, private_lists);
-	program_add(&w, "show", "--no-all-versions", b->platform->kernel_package, NULL);
+	program_add(&w, "show", "--no-all-versions", b->platform->kernel_package);
 	if (result == 0)
 		result = program_run(
 		    &b->runner, &w, "finding the kernel's package", fd, b->error, b->error_size);
@@ -124,12 +124,12 @@ download(struct build *b, bool private_lists, const char *extra)
 	int result;
 
 	runner.cwd = b->debs;
-	program_add(&w, "apt-get", "-q", NULL);
+	program_add(&w, "apt-get", "-q");
 	result = add_apt_options(b, &w, private_lists);
-	program_add(&w, "download", NULL);
+	program_add(&w, "download");
 	program_word(&w, "linux-image-%s", b->manifest.kernel_release);
 	if (extra != NULL)
-		program_add(&w, extra, NULL);
+		program_add(&w, extra);
 	if (result == 0)
 		result = program_run(
 		    &runner, &w, "downloading the kernel's package", -1, b->error, b->error_size);
@@ -143,9 +143,9 @@ update_lists(struct build *b)
 	struct program_words w = {.n = 0};
 	int result;
 
-	program_add(&w, "apt-get", "-q", NULL);
+	program_add(&w, "apt-get", "-q");
 	result = add_apt_options(b, &w, true);
-	program_add(&w, "update", NULL);
+	program_add(&w, "update");
 	if (result == 0)
 		result = program_run(
 		    &b->runner, &w, "updating package lists", -1, b->error, b->error_size);
@@ -204,9 +204,9 @@ kernel_unpack_package(struct build *b, const char *name, const char *into)
 
 	while (d != NULL && (e = readdir(d)) != NULL)
 		if (strncmp(e->d_name, name, n) == 0 && e->d_name[n] == '_') {
-			program_add(&w, "dpkg-deb", "-x", NULL);
+			program_add(&w, "dpkg-deb", "-x");
 			program_word(&w, "%s/%s", b->debs, e->d_name);
-			program_add(&w, into, NULL);
+			program_add(&w, into);
 			note_version(b, e->d_name, name);
 			break;
 		}
@@ -229,7 +229,7 @@ kernel_unpack(struct build *b)
 	char *package = image_format("linux-image-%s", release);
 	char *image = image_format("%s/boot/vmlinuz-%s", b->kernel, release);
 	int result = kernel_unpack_package(b, package, b->kernel);
-	struct stat st;
+	struct stat st = {.st_size = 0};
 
 	for (size_t i = 0; result == 0 && b->modules == NULL && i < 2; i++) {
 		b->modules = image_format("%s/%s/%s", b->kernel, places[i], release);
@@ -343,7 +343,7 @@ unpack_payload(
 	int out = open(plain, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	struct program_runner runner = b->runner;
 
-	program_add(&w, program, "-dc", NULL);
+	program_add(&w, program, "-dc");
 	runner.stdin_fd = in;
 	if (result == 0 && (in == -1 || out == -1))
 		result = -errno;

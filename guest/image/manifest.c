@@ -2,7 +2,6 @@
 /* manifest.json, strictly: an image directory may come from a stranger. */
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "guest/image/private.h"
 #include "ipc/json.h"
 #include "ipc/log.h"
+#include "ipc/sha256.h"
 
 #define MANIFEST_FORMAT 1
 #define TOKENS_MAX      (IMAGE_PACKAGES_MAX + 64)
@@ -337,8 +337,7 @@ image_manifest_clear(struct image_manifest *m)
 void
 image_manifest_id(const struct image_manifest *m, char id[IMAGE_ID_LENGTH + 1])
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
+	uint8_t digest[SHA256_SIZE];
 	char *text = image_format(
 	    "gondolin-image %d\narch %s\ncmdline %s\n", MANIFEST_FORMAT, m->arch, m->cmdline);
 
@@ -350,11 +349,8 @@ image_manifest_id(const struct image_manifest *m, char id[IMAGE_ID_LENGTH + 1])
 		free(text);
 		text = longer;
 	}
-	if (EVP_Digest(text, strlen(text), digest, &n, EVP_sha256(), NULL) != 1 ||
-	    n * 2 != IMAGE_ID_LENGTH)
-		abort();
-	for (unsigned i = 0; i < n; i++)
-		snprintf(id + 2 * (size_t)i, 3, "%02x", digest[i]);
+	sha256(text, strlen(text), digest);
+	sha256_hex(digest, id);
 	free(text);
 }
 

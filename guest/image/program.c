@@ -59,15 +59,10 @@ program_word(struct program_words *w, const char *format, ...)
 }
 
 void
-program_add(struct program_words *w, ...)
+program_add_words(struct program_words *w, const char *const *words)
 {
-	const char *word;
-	va_list ap;
-
-	va_start(ap, w);
-	while ((word = va_arg(ap, const char *)) != NULL)
-		program_word(w, "%s", word);
-	va_end(ap);
+	for (; *words != NULL; words++)
+		program_word(w, "%s", *words);
 }
 
 void
@@ -219,7 +214,7 @@ take_output(struct output *o, const struct program_runner *r, const char *bytes,
 static void
 last_lines(const struct output *o, char *out, size_t size)
 {
-	size_t start = o->n, end = o->n, lines = 0;
+	size_t start, end = o->n, lines = 0;
 	char joined[400];
 
 	while (end > 0 && o->tail[end - 1] == '\n')
@@ -345,14 +340,14 @@ program_as_root(struct program_words *w, bool subordinate, bool isolated)
 
 	if (root && !isolated)
 		return;
-	program_add(w, "unshare", NULL);
+	program_add(w, "unshare");
 	if (!root)
-		program_add(w, "--user", "--map-root-user", NULL);
+		program_add(w, "--user", "--map-root-user");
 	if (!root && subordinate)
-		program_add(w, "--map-auto", NULL);
+		program_add(w, "--map-auto");
 	if (isolated)
-		program_add(w, "--mount", "--pid", "--fork", "--kill-child", NULL);
-	program_add(w, "--", NULL);
+		program_add(w, "--mount", "--pid", "--fork", "--kill-child");
+	program_add(w, "--");
 }
 
 /* True where /etc/subuid or /etc/subgid gives the user a range of at least 65536 ids. */
@@ -400,7 +395,7 @@ program_as_root_check(bool subordinate, char *error, size_t error_size)
 		    "--add-subgids 100000-165535 %s` as root, or build as root",
 		    pw != NULL ? pw->pw_name : "this user", pw != NULL ? pw->pw_name : "USER");
 	program_as_root(&w, subordinate, false);
-	program_add(&w, "true", NULL);
+	program_add(&w, "true");
 	result = program_run(&quiet, &w, NULL, -1, reason, sizeof(reason));
 	program_words_clear(&w);
 	if (result == -ENOENT)
@@ -422,7 +417,7 @@ image_remove_foreign_tree(const char *path)
 	int result;
 
 	program_as_root(&w, true, false);
-	program_add(&w, "rm", "-rf", "--one-file-system", "--", path, NULL);
+	program_add(&w, "rm", "-rf", "--one-file-system", "--", path);
 	result = program_run(&quiet, &w, NULL, -1, reason, sizeof(reason));
 	program_words_clear(&w);
 	return result;

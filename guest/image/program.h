@@ -31,7 +31,8 @@ struct program_words {
 void program_word(struct program_words *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Appends each word up to the NULL. */
-void program_add(struct program_words *w, ...) __attribute__((sentinel));
+void program_add_words(struct program_words *w, const char *const *words);
+#define program_add(w, ...) program_add_words((w), (const char *const[]){__VA_ARGS__, NULL})
 void program_words_clear(struct program_words *w);
 
 /*

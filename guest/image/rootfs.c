@@ -44,7 +44,19 @@ rootfs_check(struct build *b)
 	    "apt-cache", "apt-get", "dpkg-deb", "mke2fs", "unshare", NULL};
 	static const char *const debian[] = {"mmdebstrap", "tar", NULL};
 	const char *const *lists[] = {common, b->recipe.base == RECIPE_DEBIAN ? debian : NULL};
+	char *guest = NULL;
+	size_t n;
+	int result = initramfs_read_guest(b, &guest, &n);
 
+	free(guest);
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < b->recipe.n_files; i++)
+		if (access(b->recipe.files[i].source, R_OK) < 0) {
+			result = -errno;
+			return image_fail(b->error, b->error_size, result, "%s: %s",
+			    b->recipe.files[i].source, strerror(-result));
+		}
 	for (size_t k = 0; k < 2; k++)
 		for (size_t i = 0; lists[k] != NULL && lists[k][i] != NULL; i++)
 			if (!program_exists(lists[k][i]))
@@ -125,7 +137,7 @@ link_applets(struct build *b, int tree)
 	size_t n;
 
 	program_word(&w, "%s/bin/busybox", b->tree);
-	program_add(&w, "--list-full", NULL);
+	program_add(&w, "--list-full");
 	if (result == 0)
 		result = run(b, &w, "linking busybox's applets", fd);
 	if (fd != -1)
@@ -238,7 +250,7 @@ add_sources(struct program_words *w, size_t *n)
 
 	*n = 0;
 	if (stat(list, &st) == 0 && st.st_size > 0) {
-		program_add(w, list, NULL);
+		program_add(w, list);
 		(*n)++;
 	}
 	for (int i = 0; i < count; i++) {
@@ -263,7 +275,7 @@ add_apt_settings(struct build *b, struct program_words *w)
 	int result = fd == -1 ? -errno : 0;
 	size_t n;
 
-	program_add(&dump, "apt-config", "dump", NULL);
+	program_add(&dump, "apt-config", "dump");
 	if (result == 0)
 		result = run(b, &dump, NULL, fd);
 	if (fd != -1)
@@ -296,7 +308,7 @@ run_mmdebstrap(struct build *b, const char *tar)
 		free(include);
 		include = longer;
 	}
-	program_add(&w, "mmdebstrap", "--variant=minbase", "--mode=unshare", "--format=tar", NULL);
+	program_add(&w, "mmdebstrap", "--variant=minbase", "--mode=unshare", "--format=tar");
 	if (include[0] != '\0')
 		program_word(&w, "--include=%s", include);
 	free(include);
@@ -305,7 +317,7 @@ run_mmdebstrap(struct build *b, const char *tar)
 		result = image_fail(b->error, b->error_size, -ENOENT,
 		    "/etc/os-release has no VERSION_CODENAME: the base debian needs a Debian host");
 	if (result == 0) {
-		program_add(&w, suite, tar, NULL);
+		program_add(&w, suite, tar);
 		add_sources(&w, &sources);
 		if (sources == 0)
 			result = image_fail(b->error, b->error_size, -ENOENT,
@@ -332,7 +344,7 @@ remove_secrets(struct build *b)
 	struct program_words w = {.n = 0};
 
 	program_as_root(&w, true, false);
-	program_add(&w, "sh", "-c", script, "sh", b->tree, NULL);
+	program_add(&w, "sh", "-c", script, "sh", b->tree);
 	return run(b, &w, NULL, -1);
 }
 
@@ -367,8 +379,8 @@ make_debian_tree(struct build *b)
 	if (result == 0) {
 		program_as_root(&w, true, false);
 		/* Device nodes cannot be made in a user namespace, and the guest has devtmpfs. */
-		program_add(&w, "tar", "-xpf", tar, "--numeric-owner", "--exclude=./dev/*", "-C",
-		    b->tree, NULL);
+		program_add(
+		    &w, "tar", "-xpf", tar, "--numeric-owner", "--exclude=./dev/*", "-C", b->tree);
 		result = run(b, &w, "unpacking the root file system", -1);
 	}
 	if (result == 0)
@@ -398,7 +410,7 @@ add_file(struct build *b, const struct recipe_file *f)
 	}
 	runner.stdin_fd = in;
 	program_as_root(&w, b->subordinate, false);
-	program_add(&w, "chroot", b->tree, "/bin/sh", "-c", script, "sh", f->target, NULL);
+	program_add(&w, "chroot", b->tree, "/bin/sh", "-c", script, "sh", f->target);
 	program_word(&w, "%04o", f->mode);
 	result = program_run(&runner, &w, "adding the recipe's files", -1, b->error, b->error_size);
 	program_words_clear(&w);
@@ -416,7 +428,7 @@ run_command(struct build *b, const char *command)
 	struct program_words w = {.n = 0};
 
 	program_as_root(&w, b->subordinate, true);
-	program_add(&w, "sh", "-c", script, "sh", b->tree, command, NULL);
+	program_add(&w, "sh", "-c", script, "sh", b->tree, command);
 	return run(b, &w, "running the recipe's commands", -1);
 }
 
@@ -453,12 +465,13 @@ rootfs_write(struct build *b)
 	if (fd != -1)
 		close(fd);
 	program_as_root(&w, b->subordinate, false);
-	program_add(&w, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "8192",
-	    "-m", "0", "-L", "gondolin", "-U", ROOTFS_UUID, "-O",
-	    "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file", "-E",
-	    "root_owner=0:0,lazy_itable_init=0,assume_storage_prezeroed=1,nodiscard,"
-	    "hash_seed=" ROOTFS_UUID,
-	    "-d", b->tree, path, NULL);
+	program_add(
+	    &w, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "8192");
+	program_add(&w, "-m", "0", "-L", "gondolin", "-U", ROOTFS_UUID, "-d", b->tree, "-O",
+	    "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file", "-E");
+	program_word(&w, "root_owner=0:0,nodiscard,hash_seed=%s,%s", ROOTFS_UUID,
+	    "lazy_itable_init=0,assume_storage_prezeroed=1");
+	program_add(&w, path);
 	if (result == 0)
 		result = run(b, &w, "making the file system", -1);
 	else

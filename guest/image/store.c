@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the store: opening it, finding images, listing and verifying them. */
+/* Reading the store: opening it, and finding images in it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -300,27 +300,4 @@ image_close(struct image *i)
 	image_manifest_clear(&i->manifest);
 	free(i->directory);
 	*i = (struct image){.fds = {-1, -1, -1}};
-}
-
-int
-image_verify(
-    const struct image *i, const struct image_progress *progress, char *error, size_t error_size)
-{
-	for (int kind = 0; kind < IMAGE_PARTS; kind++) {
-		const struct image_part *p = &i->manifest.parts[kind];
-		char sha256[IMAGE_ID_LENGTH + 1] = "";
-		char *what = image_format("verifying %s", p->file);
-		int result = image_copy_hashed(i->fds[kind], -1, p->size, what, progress, sha256);
-
-		free(what);
-		if (result < 0 && result != -EBADMSG)
-			return image_fail(
-			    error, error_size, result, "%s: %s", i->paths[kind], strerror(-result));
-		if (strcmp(sha256, p->sha256) != 0)
-			return image_fail(error, error_size, -EBADMSG,
-			    "%s does not have the hash of its manifest: remove the image and build "
-			    "it again",
-			    i->paths[kind]);
-	}
-	return 0;
 }

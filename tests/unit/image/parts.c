@@ -161,7 +161,7 @@ run_shell(const struct program_runner *r, const char *script, char *error)
 	struct program_words w = {.n = 0};
 	int result;
 
-	program_add(&w, "sh", "-c", script, NULL);
+	program_add(&w, "sh", "-c", script);
 	result = program_run(r, &w, NULL, -1, error, IMAGE_ERROR_SIZE);
 	program_words_clear(&w);
 	return result;
@@ -184,7 +184,7 @@ programs(void)
 	CU_ASSERT_EQUAL(run_shell(&r, "[ -z \"$(cat)\" ] && [ \"$PWD\" = / ]", error), 0);
 	/* Much output neither blocks nor grows. */
 	CU_ASSERT_EQUAL(run_shell(&r, "head -c 3000000 /dev/zero; exit 1", error), -ECHILD);
-	program_add(&w, "no-such-program", NULL);
+	program_add(&w, "no-such-program");
 	CU_ASSERT_EQUAL(program_run(&r, &w, NULL, -1, error, sizeof(error)), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "no-such-program is not installed"));
 	program_words_clear(&w);
