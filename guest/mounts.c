@@ -118,8 +118,10 @@ mounts_switch_root(int events, bool read_only)
 	rc = device_wait(events, device_path_present, device);
 	if (rc < 0)
 		return init_error(-rc, "no root device " INIT_ROOT_DEVICE);
+	/* A journal that wants replaying must not keep a device that cannot be written from
+	 * serving. */
 	if (mount(INIT_ROOT_DEVICE, "/newroot", "ext4", MS_NOATIME | (read_only ? MS_RDONLY : 0),
-		NULL) < 0)
+		read_only ? "noload" : NULL) < 0)
 		return init_error(errno, "cannot mount " INIT_ROOT_DEVICE " as ext4");
 	for (i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
 		strcpy(target + strlen("/newroot"), moved[i]);
