@@ -201,7 +201,7 @@ host_setattr(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle *h
 		return fd;
 	if (c->set & (VFS_SET_UID | VFS_SET_GID))
 		error = set_owner(h, &key, fd, c->set, c->uid, c->gid);
-	if (error == 0 && (c->set & VFS_SET_KILL_PRIVILEGE))
+	if (error == 0 && (c->set & VFS_SET_KILL_PRIVILEGE) && n->type != S_IFDIR)
 		owner_kill_privilege(&h->owners, &key);
 	if (error == 0 && (c->set & VFS_SET_MODE))
 		error = set_mode(h, n, &key, fd, c->mode);

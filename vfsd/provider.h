@@ -81,8 +81,8 @@ enum vfs_set {
 	VFS_SET_SIZE = 1 << 3,
 	VFS_SET_ATIME = 1 << 4, /* tv_nsec may be UTIME_NOW */
 	VFS_SET_MTIME = 1 << 5,
-	VFS_SET_KILL_PRIVILEGE = 1
-				 << 6, /* clear setuid; clear setgid where the group may execute */
+	VFS_SET_KILL_PRIVILEGE = 1 << 6, /* not of directories: setuid goes, setgid where the group
+					  * may execute */
 };
 
 struct vfs_change {

@@ -72,6 +72,9 @@ take_change(const struct fuse_setattr_in *in, struct vfs_change *c)
 		if (in->valid & map[i].wire)
 			c->set |= map[i].set;
 	}
+	/* A change of owner always ends privilege (FUSE_HANDLE_KILLPRIV_V2). */
+	if (c->set & (VFS_SET_UID | VFS_SET_GID))
+		c->set |= VFS_SET_KILL_PRIVILEGE;
 	c->mode = in->mode & 07777;
 	c->uid = in->uid;
 	c->gid = in->gid;

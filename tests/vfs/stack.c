@@ -10,7 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vfsd/layer_hide.h"
+#include "vfsd/layer_readonly.h"
+#include "vfsd/provider_cow.h"
 #include "vfsd/provider_host.h"
+#include "vfsd/provider_memory.h"
 #include "vfsd/server.h"
 
 enum option_key {
@@ -96,10 +100,37 @@ open_host(struct test_stack *s, const char *path, int *fd, struct vfs_provider *
 	return vfs_host_new(&config, out);
 }
 
+/* Puts copy on write over what is there. */
+static int
+add_cow(struct test_stack *s)
+{
+	struct vfs_provider *upper;
+	int error = open_host(s, s->cow, &s->cow_fd, &upper);
+
+	return error != 0 ? error : vfs_cow_new(s->top, upper, &s->top);
+}
+
 int
 test_stack_open(struct test_stack *s)
 {
-	return open_host(s, s->host, &s->host_fd, &s->top);
+	struct vfs_memory_config memory = {
+	    .bytes = s->memory, .uid = geteuid(), .gid = getegid(), .mode = 0755};
+	struct vfs_hide_config hide = {.patterns = s->patterns,
+	    .n_patterns = s->n_patterns,
+	    .scratch = s->scratch ? 64u << 20 : 0,
+	    .uid = geteuid(),
+	    .gid = getegid()};
+	int error;
+
+	error = s->memory > 0 ? vfs_memory_new(&memory, &s->top)
+			      : open_host(s, s->host, &s->host_fd, &s->top);
+	if (error == 0 && s->cow != NULL)
+		error = add_cow(s);
+	if (error == 0 && s->n_patterns > 0)
+		error = vfs_hide_new(&hide, s->top, &s->top);
+	if (error == 0 && s->read_only)
+		error = vfs_readonly_new(s->top, &s->top);
+	return error;
 }
 
 void

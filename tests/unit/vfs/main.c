@@ -47,6 +47,7 @@ main(void)
 	    {"wire", wire_tests},
 	    {"server", server_tests},
 	    {"host", host_tests},
+	    {"providers", provider_tests},
 	};
 	const struct test_row *row;
 	unsigned failures;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes with two sides: identity, marks, finding names. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "vfsd/cow_internal.h"
+
+#define BUCKETS_FIRST 256u
+#define UPPER_INO     (1ull << 62) /* keeps the numbers of both trees apart */
+
+static struct vfs_node *
+key_of(const struct cow_node *n)
+{
+	return n->upper != NULL ? n->upper : n->lower;
+}
+
+static uint32_t
+bucket_of(const struct vfs_node *key, uint32_t n)
+{
+	return (uint32_t)(((uintptr_t)key * 0x9e3779b97f4a7c15ull) >> 32) & (n - 1);
+}
+
+static void
+insert(struct cow *c, struct cow_node *n)
+{
+	uint32_t b = bucket_of(key_of(n), c->n_buckets);
+
+	n->next = c->buckets[b];
+	c->buckets[b] = n;
+}
+
+static void
+extract(struct cow *c, struct cow_node *n)
+{
+	struct cow_node **at = &c->buckets[bucket_of(key_of(n), c->n_buckets)];
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+}
+
+static bool
+grow(struct cow *c)
+{
+	uint32_t old_n = c->n_buckets, i;
+	struct cow_node **old = c->buckets, *n, *next;
+
+	c->n_buckets = old_n > 0 ? old_n * 2 : BUCKETS_FIRST;
+	c->buckets = calloc(c->n_buckets, sizeof(struct cow_node *));
+	if (c->buckets == NULL) {
+		c->buckets = old;
+		c->n_buckets = old_n;
+		return false;
+	}
+	for (i = 0; i < old_n; i++) {
+		for (n = old[i]; n != NULL; n = next) {
+			next = n->next;
+			insert(c, n);
+		}
+	}
+	free(old);
+	return true;
+}
+
+int
+cow_node_move(struct cow_node *n, struct cow_node *dir, const char *name)
+{
+	struct cow_node *old = n->dir, *above;
+	char *copy;
+
+	if (n->dir == dir && n->name != NULL && name != NULL && strcmp(n->name, name) == 0)
+		return 0;
+	for (above = dir; above != NULL; above = above->dir) {
+		if (above == n)
+			return -ESTALE;
+	}
+	copy = name != NULL ? strdup(name) : NULL;
+	if (name != NULL && copy == NULL)
+		return -ENOMEM;
+	free(n->name);
+	n->name = copy;
+	n->dir = dir;
+	if (dir != NULL)
+		vfs_node_ref(&dir->base);
+	if (old != NULL)
+		vfs_node_put(&old->base);
+	return 0;
+}
+
+void
+cow_attr(const struct cow_node *n, struct vfs_attr *a)
+{
+	a->ino = n->ino;
+	/* Nobody counts the subdirectories of both sides: 1 says so. */
+	if (S_ISDIR(a->mode) && n->upper != NULL && n->lower != NULL)
+		a->nlink = 1;
+}
+
+static struct cow_node *
+node_new(struct cow *c, struct vfs_node *upper, struct vfs_node *lower, const struct vfs_attr *attr)
+{
+	struct cow_node *n;
+
+	if (c->n_nodes >= c->n_buckets && !grow(c))
+		return NULL;
+	n = calloc(1, sizeof(*n));
+	if (n == NULL)
+		return NULL;
+	n->base.provider = &c->base;
+	n->base.refs = 1;
+	n->upper = upper;
+	n->lower = lower;
+	n->type = attr->mode & S_IFMT;
+	n->ino = upper != NULL ? attr->ino ^ UPPER_INO : attr->ino;
+	n->opaque = upper != NULL && lower != NULL && cow_is_opaque(c, upper);
+	insert(c, n);
+	c->n_nodes++;
+	return n;
+}
+
+int
+cow_node_get(struct cow *c, struct cow_node *dir, const char *name, struct vfs_node *upper,
+    struct vfs_node *lower, const struct vfs_attr *attr, struct vfs_entry *out)
+{
+	const struct vfs_node *key = upper != NULL ? upper : lower;
+	struct cow_node *n = NULL;
+	int error = 0;
+
+	if (c->n_buckets > 0)
+		n = c->buckets[bucket_of(key, c->n_buckets)];
+	while (n != NULL && key_of(n) != key)
+		n = n->next;
+	if (n != NULL) {
+		vfs_node_ref(&n->base);
+		vfs_node_put(upper);
+		vfs_node_put(lower);
+	} else {
+		n = node_new(c, upper, lower, attr);
+		if (n == NULL) {
+			vfs_node_put(upper);
+			vfs_node_put(lower);
+			return -ENOMEM;
+		}
+	}
+	if (n != c->root && name != NULL)
+		error = cow_node_move(n, dir, name);
+	if (error != 0) {
+		vfs_node_put(&n->base);
+		return error;
+	}
+	out->attr = *attr;
+	out->node = &n->base;
+	cow_attr(n, &out->attr);
+	return 0;
+}
+
+void
+cow_node_free(struct vfs_provider *p, struct vfs_node *node)
+{
+	struct cow *c = COW(p);
+	struct cow_node *n = NODE(node), *dir;
+
+	while (n != NULL) {
+		extract(c, n);
+		c->n_nodes--;
+		vfs_node_put(n->upper);
+		vfs_node_put(n->lower);
+		dir = n->dir;
+		free(n->name);
+		free(n);
+		n = dir != NULL && --dir->base.refs == 0 ? dir : NULL;
+	}
+}
+
+void
+cow_node_raise(struct cow *c, struct cow_node *n, struct vfs_node *upper)
+{
+	extract(c, n);
+	n->upper = upper;
+	insert(c, n);
+	/* Only a directory goes on having both sides. */
+	if (n->type != S_IFDIR) {
+		vfs_node_put(n->lower);
+		n->lower = NULL;
+	}
+}
+
+bool
+cow_is_mark(struct cow *c, const struct vfs_entry *e)
+{
+	char target[sizeof(COW_MARK)];
+
+	return S_ISLNK(e->attr.mode) && e->attr.size == strlen(COW_MARK) &&
+	       c->upper->ops->readlink(c->upper, e->node, target, sizeof(target)) ==
+		   (ssize_t)strlen(COW_MARK) &&
+	       memcmp(target, COW_MARK, strlen(COW_MARK)) == 0;
+}
+
+bool
+cow_is_opaque(struct cow *c, struct vfs_node *upper)
+{
+	struct vfs_entry e;
+	bool mark;
+
+	if (c->upper->ops->lookup(c->upper, upper, COW_OPAQUE_NAME, &e) != 0)
+		return false;
+	mark = cow_is_mark(c, &e);
+	vfs_node_put(e.node);
+	return mark;
+}
+
+int
+cow_mark(struct cow *c, struct vfs_node *upper_dir, const char *name)
+{
+	struct vfs_make make = {.mode = S_IFLNK | 0777, .target = COW_MARK};
+	struct vfs_entry e;
+	int error = c->upper->ops->make(c->upper, upper_dir, name, &make, &e);
+
+	if (error == 0)
+		vfs_node_put(e.node);
+	return error;
+}
+
+bool
+cow_lower_has(struct cow *c, const struct cow_node *dir, const char *name)
+{
+	struct vfs_entry e;
+
+	if (dir->lower == NULL || dir->opaque ||
+	    c->lower->ops->lookup(c->lower, dir->lower, name, &e) != 0)
+		return false;
+	vfs_node_put(e.node);
+	return true;
+}
+
+/* The lower side of a name whose upper side is a directory, if that is one too. */
+static struct vfs_node *
+lower_dir(struct cow *c, const struct cow_node *dir, const char *name)
+{
+	struct vfs_entry e;
+
+	if (dir->lower == NULL || dir->opaque ||
+	    c->lower->ops->lookup(c->lower, dir->lower, name, &e) != 0)
+		return NULL;
+	if (S_ISDIR(e.attr.mode))
+		return e.node;
+	vfs_node_put(e.node);
+	return NULL;
+}
+
+int
+cow_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, struct vfs_entry *out)
+{
+	struct cow *c = COW(p);
+	struct cow_node *d = NODE(dir);
+	struct vfs_node *lower = NULL;
+	struct vfs_entry e;
+	int error = -ENOENT;
+
+	if (d->type != S_IFDIR)
+		return -ENOTDIR;
+	if (strcmp(name, COW_OPAQUE_NAME) == 0)
+		return -ENOENT;
+	if (d->upper != NULL)
+		error = c->upper->ops->lookup(c->upper, d->upper, name, &e);
+	if (error == 0) {
+		if (cow_is_mark(c, &e)) {
+			vfs_node_put(e.node);
+			return -ENOENT;
+		}
+		if (S_ISDIR(e.attr.mode))
+			lower = lower_dir(c, d, name);
+		return cow_node_get(c, d, name, e.node, lower, &e.attr, out);
+	}
+	if (error != -ENOENT || d->lower == NULL || d->opaque)
+		return error;
+	error = c->lower->ops->lookup(c->lower, d->lower, name, &e);
+	return error != 0 ? error : cow_node_get(c, d, name, NULL, e.node, &e.attr, out);
+}
