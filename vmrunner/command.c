@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ipc/log.h"
@@ -173,12 +173,16 @@ command_over(struct command *c)
 static bool
 are_pipes(const int *fds, size_t n)
 {
-	struct stat st;
+	socklen_t size;
 	size_t i;
+	int type;
 
-	for (i = 0; i < n; i++)
-		if (fstat(fds[i], &st) < 0 || (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)))
+	for (i = 0; i < n; i++) {
+		size = sizeof(type);
+		if (fcntl(fds[i], F_GETPIPE_SZ) < 0 &&
+		    getsockopt(fds[i], SOL_SOCKET, SO_TYPE, &type, &size) < 0)
 			return false;
+	}
 	return true;
 }
 

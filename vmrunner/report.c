@@ -2,6 +2,7 @@
 /* Messages to the supervisor. */
 #include "vmrunner/report.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,12 @@
 static void
 send_up(struct vmrunner *vm, const Gondolin__VmrunnerToSup *m)
 {
+	int rc = ipc_channel_send(&vm->supervisor, &m->base, NULL, 0);
+
 	/* What leaves no record must not happen: without the supervisor's ear there is an end. */
-	if (ipc_channel_send(&vm->supervisor, &m->base, NULL, 0) < 0)
+	if (rc == -EPIPE)
+		vmrunner_end(vm, NULL);
+	else if (rc < 0)
 		vmrunner_end(vm, "the supervisor does not take messages");
 }
 
