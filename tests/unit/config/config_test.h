@@ -16,5 +16,6 @@ void refuse(const char *text, const char *message);
 void add_values_suite(void);
 void add_errors_suite(void);
 void add_quote_suite(void);
+void add_manual_suite(void);
 
 #endif

@@ -45,6 +45,7 @@ main(void)
 	add_values_suite();
 	add_errors_suite();
 	add_quote_suite();
+	add_manual_suite();
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();

@@ -142,11 +142,12 @@ caps(void)
 static void
 mutations(void)
 {
-	char text[] = "\x0a\x2e\x0a\x04sess\x12\x26\x0a\x04root\x12\x05/work\x1a\x03"
+	char text[] = "\x0a\x26\x0a\x04sess\x12\x1c\x0a\x04root\x12\x05/work\x1a\x03"
 		      "A=b\x1a\x05"
 		      "C=def\x20\xe8\x07\x18\x01";
 	size_t i, n = sizeof(text) - 1, bit;
 
+	CU_ASSERT_TRUE(accepts(SUP, text, n));
 	for (i = 0; i < n; i++) {
 		accepts(SUP, text, i);
 		for (bit = 0; bit < 8; bit++) {
