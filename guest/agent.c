@@ -225,7 +225,7 @@ static int
 on_signal(struct agent *a, const void *body)
 {
 	const Gondolin__AgentSignal *m = body;
-	struct command *c;
+	struct command *c = NULL;
 	int rc;
 
 	if (m->signal < 1 || m->signal > 64)
@@ -240,7 +240,7 @@ static int
 on_resize(struct agent *a, const void *body)
 {
 	const Gondolin__AgentResize *m = body;
-	struct command *c;
+	struct command *c = NULL;
 	int rc;
 
 	if (m->rows > UINT16_MAX || m->columns > UINT16_MAX)
@@ -255,7 +255,7 @@ static int
 on_credit(struct agent *a, const void *body)
 {
 	const Gondolin__AgentCredit *m = body;
-	struct command *c;
+	struct command *c = NULL;
 	int rc;
 
 	if (m->stream != AGENT_STDOUT && m->stream != AGENT_STDERR)
@@ -270,7 +270,7 @@ static int
 on_close(struct agent *a, const void *body)
 {
 	const Gondolin__AgentClose *m = body;
-	struct command *c;
+	struct command *c = NULL;
 	int rc;
 
 	if (m->stream != AGENT_STDOUT && m->stream != AGENT_STDERR)
@@ -331,7 +331,7 @@ out:
 static int
 on_frame(struct agent *a, const struct agent_header *h, const uint8_t *payload)
 {
-	struct command *c;
+	struct command *c = NULL;
 	int rc;
 
 	if (h->kind == AGENT_CONTROL)

@@ -177,7 +177,7 @@ run_agent(int events)
 static int
 boot(int *events)
 {
-	bool read_only;
+	bool read_only = false;
 	int rc;
 
 	*events = -1;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -110,7 +111,7 @@ int
 mounts_switch_root(int events, bool read_only)
 {
 	static const char *const moved[] = {"/dev", "/proc", "/sys"};
-	char device[] = INIT_ROOT_DEVICE, target[32] = "/newroot";
+	char device[] = INIT_ROOT_DEVICE, target[32];
 	struct stat st;
 	int rc, old;
 	size_t i;
@@ -124,7 +125,7 @@ mounts_switch_root(int events, bool read_only)
 		read_only ? "noload" : NULL) < 0)
 		return init_error(errno, "cannot mount " INIT_ROOT_DEVICE " as ext4");
 	for (i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
-		strcpy(target + strlen("/newroot"), moved[i]);
+		snprintf(target, sizeof(target), "/newroot%s", moved[i]);
 		if (mount(moved[i], target, NULL, MS_MOVE, NULL) < 0)
 			return init_error(errno, "the image has no usable directory %s", moved[i]);
 	}

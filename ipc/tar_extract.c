@@ -161,7 +161,7 @@ make_directory(
 static int
 make_parents(struct extraction *x, size_t length)
 {
-	char *slash = x->path, *base = x->path;
+	char *slash, *base = x->path;
 	int parent, rc = 0;
 
 	while (rc == 0 && base < x->path + length) {

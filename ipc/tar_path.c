@@ -60,7 +60,7 @@ tar_open_source(const char *path, int *dirfd, char *name)
 	if (!is_directory_itself(name))
 		return 0;
 	close(*dirfd);
-	strcpy(name, ".");
+	memcpy(name, ".", sizeof("."));
 	*dirfd = open_directory(path);
 	return *dirfd < 0 ? *dirfd : 0;
 }

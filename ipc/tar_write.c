@@ -265,7 +265,7 @@ tar_write_tree(int dirfd, const char *name, const char *as, const struct tar_sin
 		return -ENOMEM;
 	w->sink = sink;
 	w->options = options;
-	strcpy(w->entry.name, as);
+	memcpy(w->entry.name, as, strlen(as) + 1);
 	write_any(w, dirfd, name, 1);
 	if (put_zeros(w, 2 * TAR_BLOCK))
 		flush(w);
