@@ -241,7 +241,7 @@ options_shape_sandbox(const struct options *o, const char **name)
 	int i;
 
 	for (i = 0; i < OPT_COUNT; i++)
-		if (option_table[i].section != SECTION_NONE && options_has(o, i)) {
+		if (option_table[i].section != SECTION_NONE && o->given[i].n > 0) {
 			*name = option_table[i].name;
 			return true;
 		}

@@ -63,7 +63,7 @@ gondolin_session_id(const struct gondolin_session *s)
 int
 gondolin_session_release(struct gondolin_session *s, struct gondolin_error *error)
 {
-	static const char word[] = "release\n";
+	static const char word[] = "release";
 
 	if (s->lifeline < 0)
 		return client_fail(error, -EINVAL, "this program did not start the sandbox");

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/program.h"
 
 #define CONFIG_MAX          (1u << 20)
 #define PACKET_MAX          8192
@@ -64,45 +65,14 @@ config_memfd(const char *text, size_t length)
 	return fd;
 }
 
-/* ---- Where the supervisor is ---- */
-
-static bool
-beside_program(char *path, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-	char *slash;
-
-	if (n <= 0)
-		return false;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	if (slash == NULL || (size_t)(slash + 1 - path) + sizeof(SUPERVISOR) > size)
-		return false;
-	memcpy(slash + 1, SUPERVISOR, sizeof(SUPERVISOR));
-	return access(path, X_OK) == 0;
-}
-
 static int
 find_supervisor(const char *given, char *path, size_t size)
 {
-	static const char *const installed[] = {
-	    GONDOLIN_LIBEXECDIR "/" SUPERVISOR,
-	    GONDOLIN_BINDIR "/" SUPERVISOR,
-	};
-	size_t i;
-
 	if (given == NULL)
 		given = secure_getenv("GONDOLIN_SUPERVISOR");
-	if (given != NULL)
-		return (size_t)snprintf(path, size, "%s", given) < size ? 0 : -ENAMETOOLONG;
-	if (beside_program(path, size))
-		return 0;
-	for (i = 0; i < sizeof(installed) / sizeof(installed[0]); i++)
-		if (access(installed[i], X_OK) == 0) {
-			snprintf(path, size, "%s", installed[i]);
-			return 0;
-		}
-	return -ENOENT;
+	if (given == NULL)
+		return program_find(SUPERVISOR, path, size);
+	return (size_t)snprintf(path, size, "%s", given) < size ? 0 : -ENAMETOOLONG;
 }
 
 /* ---- Starting it ---- */
