@@ -89,7 +89,7 @@ struct agent {
 	size_t out_start, out_end;
 	struct agent_task *tasks[AGENT_COMMANDS_MAX]; /* by id % AGENT_COMMANDS_MAX */
 	uint32_t last_id;
-	TAILQ_HEAD(, agent_task) ready;
+	TAILQ_HEAD(agent_ready, agent_task) ready;
 };
 
 /* Allocates the buffers; the port is closed.  Out of memory is fatal. */

@@ -2,6 +2,7 @@
 /* Commands: from a client's Exec to its Exited. */
 #include "vmrunner/command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -146,6 +147,7 @@ evict_ended(struct commands *all)
 	TAILQ_FOREACH(c, &all->list, all)
 	if (c->detached && c->over && (oldest == NULL || c->detached_as < oldest->detached_as))
 		oldest = c;
+	assert(oldest != NULL);
 	command_free(oldest);
 }
 
@@ -241,6 +243,7 @@ command_new(struct vmrunner *vm, struct client *client, const Gondolin__ControlE
 		rc = exec_build(vm->setup->defaults, m, &exec, r);
 	if (rc < 0)
 		return rc;
+	assert(exec != NULL);
 	if (vm->commands.n >= AGENT_COMMANDS_MAX ||
 	    vm->commands.waiting + exec_cost(exec) > WAITING_MAX) {
 		gondolin__agent_exec__free_unpacked(exec, NULL);
@@ -299,7 +302,7 @@ command_detach(struct command *c)
 static struct command *
 find_detached(struct commands *all, uint32_t id)
 {
-	struct command *c, *last = NULL;
+	struct command *c = NULL, *last = NULL;
 
 	TAILQ_FOREACH(c, &all->list, all)
 	{
@@ -703,7 +706,7 @@ commands_fail(struct vmrunner *vm, const struct refusal *r, bool with_waiting)
 void
 commands_count(const struct commands *all, unsigned *running, unsigned *detached)
 {
-	const struct command *c;
+	const struct command *c = NULL;
 
 	*running = *detached = 0;
 	TAILQ_FOREACH(c, &all->list, all)

@@ -38,7 +38,7 @@ struct control {
 	int fd; /* the listening socket, or -1 */
 	ev_io acceptable;
 	TAILQ_HEAD(client_list, client) clients;
-	TAILQ_HEAD(, client) closed; /* to be freed by control_reap */
+	TAILQ_HEAD(client_closed, client) closed; /* to be freed by control_reap */
 	unsigned n;
 };
 

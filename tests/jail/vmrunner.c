@@ -225,7 +225,7 @@ client_exec(struct client *c, const char *script, int *keep)
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
 	ProtobufCBinaryData argv[] = {text("/bin/sh"), text("-c"), text(script)};
 	ProtobufCBinaryData env = text("PATH=/usr/bin:/bin");
-	int in[2], out[2], err[2], fds[3];
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, fds[3];
 
 	client_connect(c);
 	CU_ASSERT_FATAL(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
@@ -348,7 +348,7 @@ test_attach(void)
 	Gondolin__ControlAttach attach = GONDOLIN__CONTROL_ATTACH__INIT;
 	struct client c, next;
 	char bytes[16];
-	int in[2], out[2], fds[2];
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, fds[2];
 	uint32_t id;
 
 	client_exec(&c, "read line; echo $line >&2; exit 4", NULL);
@@ -396,18 +396,18 @@ test_stale_pipe(void)
 	client_close(&c);
 }
 
-static unsigned
+static unsigned long
 resident_kib(void)
 {
 	char path[64], line[256];
-	unsigned kib = 0;
+	unsigned long kib = 0;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", w.runner);
 	f = fopen(path, "re");
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "VmRSS: %u kB", &kib) == 1)
-			break;
+		if (strncmp(line, "VmRSS:", 6) == 0)
+			kib = strtoul(line + 6, NULL, 10);
 	if (f != NULL)
 		fclose(f);
 	return kib;
@@ -418,7 +418,7 @@ static void
 test_memory(void)
 {
 	static struct client clients[HELD];
-	unsigned idle = resident_kib(), full;
+	unsigned long idle = resident_kib(), full;
 	size_t i;
 
 	for (i = 0; i < HELD; i++) {
@@ -434,7 +434,7 @@ test_memory(void)
 		CU_ASSERT(read(clients[i].err, &byte, 1) == 1);
 	}
 	full = resident_kib();
-	printf("\nresident: %u KiB idle, %u KiB with %u unread commands\n", idle, full, HELD);
+	printf("\nresident: %lu KiB idle, %lu KiB with %u unread commands\n", idle, full, HELD);
 	CU_ASSERT(idle > 0 && full < RESIDENT_MAX_KIB);
 	for (i = 0; i < HELD; i++) {
 		client_close(&clients[i]);

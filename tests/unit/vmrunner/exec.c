@@ -65,7 +65,7 @@ test_checks(void)
 		if (rc == 0)
 			gondolin__agent_exec__free_unpacked(out, NULL);
 		else
-			CU_ASSERT(strstr(r.message, rows[i].part) != NULL);
+			CU_ASSERT(rows[i].part != NULL && strstr(r.message, rows[i].part) != NULL);
 	}
 }
 
