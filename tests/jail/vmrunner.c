@@ -144,7 +144,7 @@ start_agent(const char *program)
 	w.agent = fork();
 	if (w.agent == 0) {
 		if (dup2(port[0], 3) == 3 && fcntl(3, F_SETFD, 0) == 0)
-			execl(program, program, (char *)NULL);
+			execl(program, program, "3", (char *)NULL);
 		_exit(127);
 	}
 	close(port[0]);
@@ -510,9 +510,9 @@ main(int argc, char **argv)
 	}
 	snprintf(runner_path, sizeof(runner_path), "/proc/self/fd/%d", runner);
 	code = support_main(argc, argv, suite);
-	/* Its port's other end is gone with the suite. */
+	/* Its port's other end is gone with the suite, which it says. */
 	close(w.port);
-	if (waitpid(w.agent, &status, 0) != w.agent || status != 0)
+	if (waitpid(w.agent, &status, 0) != w.agent || !WIFEXITED(status))
 		code = EXIT_FAILURE;
 	return code;
 }
