@@ -94,6 +94,7 @@ ipc_channel_open(struct ipc_channel *c, struct ev_loop *loop, int fd, const stru
 	c->ctx = ctx;
 	c->ended = ended;
 	c->loop = loop;
+	c->queue_max = IPC_QUEUE_MAX;
 	/* F_GETFL first would buy nothing: a socketpair has no other status flag. */
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
@@ -135,7 +136,7 @@ enqueue(struct ipc_channel *c, const ProtobufCMessage *envelope, size_t size, co
 	struct ipc_queued *q;
 	size_t i;
 
-	if (c->queued >= IPC_QUEUE_MAX)
+	if (c->queued >= c->queue_max)
 		return -ENOBUFS;
 	q = calloc(1, sizeof(*q) + size);
 	if (q == NULL)

@@ -15,7 +15,7 @@
 #include "ipc/dispatch.h"
 #include "ipc/packet.h"
 
-#define IPC_QUEUE_MAX 64u /* messages that wait for a slow reader; one more is -ENOBUFS */
+#define IPC_QUEUE_MAX 64u /* messages that wait for a slow reader, unless its owner says more */
 
 struct ipc_queued;
 
@@ -34,6 +34,7 @@ struct ipc_channel {
 	ev_io readable, writable;
 	struct ipc_queued *head, *tail;
 	unsigned queued;
+	unsigned queue_max; /* IPC_QUEUE_MAX once opened; the owner may raise it */
 };
 
 /* Takes fd (made non-blocking) and starts reading.  Nothing is allocated. */
@@ -48,7 +49,7 @@ bool ipc_channel_is_open(const struct ipc_channel *c);
 
 /*
  * Sends, or queues where the socket is full (descriptors are duplicated into the queue).  The
- * descriptors stay the caller's.  Returns 0; -ENOBUFS past IPC_QUEUE_MAX; -EMSGSIZE; -EPIPE on a
+ * descriptors stay the caller's.  Returns 0; -ENOBUFS past queue_max; -EMSGSIZE; -EPIPE on a
  * channel that is closed; or another -errno.
  */
 int ipc_channel_send(
