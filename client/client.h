@@ -60,9 +60,9 @@ int client_exec_begin(int control, const struct gondolin_exec_options *options,
 int client_connect(const struct gondolin_session *session, struct gondolin_error *error);
 
 /*
- * Waits for a supervisor of ours, whose lifeline is closed or which closed it.  Returns -ECHILD
- * and fills *error: as reported, except where a signal ended it.
+ * Waits for a supervisor of ours, whose lifeline is closed or which closed it, and returns its exit
+ * code, or minus the signal that ended it.
  */
-int client_reap(pid_t supervisor, struct gondolin_error *error);
+int client_reap(pid_t supervisor);
 
 #endif

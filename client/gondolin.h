@@ -101,9 +101,8 @@ int gondolin_session_release(struct gondolin_session *session, struct gondolin_e
 const char *gondolin_session_id(const struct gondolin_session *session);
 
 /*
- * For a handle that started the sandbox: waits until gondolin-supervisor has ended, and fills
- * *error with how (-ECHILD; error->reported unless a signal ended it).  For
- * another handle returns -EINVAL.
+ * For a handle that started the sandbox: waits until gondolin-supervisor has ended, and returns
+ * -ECHILD (error->reported: why it ended is on stderr).  For another handle -EINVAL.
  */
 int gondolin_session_wait(struct gondolin_session *session, struct gondolin_error *error);
 

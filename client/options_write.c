@@ -265,7 +265,8 @@ options_config(struct options *o, const char *image)
 	struct option_writer w = {.error = ""};
 	char *text = NULL;
 	size_t length;
-	int section, rc = 0;
+	enum option_section section;
+	int rc = 0;
 
 	if (options_has(o, OPT_LISTEN) != options_has(o, OPT_ROUTE)) {
 		snprintf(o->error, sizeof(o->error),

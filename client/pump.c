@@ -116,11 +116,12 @@ run_splice(struct pump *p)
 			continue;
 		}
 		/*
-		 * EAGAIN does not tell which end it was: each end is waited for in turn, and a turn
-		 * that waits for the wrong one comes back at once.
+		 * EAGAIN does not tell which end it was.  At once, it was the one that was not
+		 * waited for; after bytes, most likely the source is empty, and where it is not,
+		 * the next turn comes back here at once and waits for the sink.
 		 */
 		if (errno == EAGAIN)
-			p->awaits_sink = !p->awaits_sink;
+			p->awaits_sink = i == 0 && !p->awaits_sink;
 		else if (errno == EPIPE)
 			p->broken = true;
 		else if (errno != EINTR)
@@ -228,7 +229,7 @@ pump_run(struct pump *p)
 void
 pump_finish(struct pump *p)
 {
-	if (!p->ended && !is_ready(p->source.fd, POLLIN))
-		p->ended = true;
 	pump_run(p);
+	if (!p->ended && !p->broken && !is_ready(p->source.fd, POLLIN))
+		p->ended = true;
 }

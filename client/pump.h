@@ -58,7 +58,7 @@ bool pump_is_done(const struct pump *p);
 /* Writes at most two pollfds of what the pump waits for, and returns how many. */
 size_t pump_poll(const struct pump *p, struct pollfd *fds);
 
-/* Moves what can be moved now.  Called after a poll(2) said something about its descriptors. */
+/* Moves what can be moved now, when a poll(2) said something about its descriptors. */
 void pump_run(struct pump *p);
 
 /* Moves what is left in the source, where its writer has no more: ended is set once it is empty. */

@@ -28,10 +28,10 @@
 
 struct relay {
 	struct gondolin_exec *x;
-	struct pump in, out[2];
+	struct pump pumps[3]; /* by stream: 0 is stdin */
 	struct pollfd fds[POLL_MAX];
-	size_t n_fds;
-	int signals; /* signalfd */
+	size_t first[4]; /* of each pump's part of fds, and the end of the last */
+	int signals;     /* signalfd */
 	sigset_t mask_before;
 	struct sigaction pipe_before;
 	bool detachable;     /* by Ctrl-] */
@@ -195,9 +195,8 @@ open_output(struct relay *r)
 {
 	int i;
 
-	for (i = 0; i < 2; i++)
-		pump_open(&r->out[i], gondolin_exec_stream(r->x, i + 1), STDOUT_FILENO + i,
-		    PUMP_SINK_SHARED, -1);
+	for (i = 1; i <= 2; i++)
+		pump_open(&r->pumps[i], gondolin_exec_stream(r->x, i), i, PUMP_SINK_SHARED, -1);
 }
 
 /* Until the command runs stdin stays untouched: what we do not take, the next reader has. */
@@ -209,7 +208,7 @@ on_running(struct relay *r)
 		r->terminal = false;
 	if (r->terminal && terminal_raw(STDIN_FILENO) < 0)
 		r->terminal = false;
-	pump_open(&r->in, STDIN_FILENO, gondolin_exec_stream(r->x, 0), PUMP_SOURCE_SHARED,
+	pump_open(&r->pumps[0], STDIN_FILENO, gondolin_exec_stream(r->x, 0), PUMP_SOURCE_SHARED,
 	    r->terminal && r->detachable ? DETACH_KEY : -1);
 	on_size(r, SIGWINCH);
 }
@@ -217,22 +216,38 @@ on_running(struct relay *r)
 static void
 on_escape(struct relay *r)
 {
-	r->in.escaped = false;
+	r->pumps[0].escaped = false;
 	r->done = true;
 	if (gondolin_exec_detach(r->x) == 0)
 		r->end = GONDOLIN_FOREGROUND_DETACHED;
 	/* Otherwise it ended at the same moment, and the result says how. */
 }
 
+/* Whether the poll said something about pump i. */
+static bool
+is_ready(const struct relay *r, int i)
+{
+	size_t k;
+
+	for (k = r->first[i]; k < r->first[i + 1]; k++)
+		if (r->fds[k].revents != 0)
+			return true;
+	return false;
+}
+
 static void
 run_input(struct relay *r)
 {
-	pump_run(&r->in);
-	if (r->in.escaped)
+	struct pump *p = &r->pumps[0];
+
+	if (is_ready(r, 0))
+		pump_run(p);
+	if (p->escaped)
 		on_escape(r);
-	else if (pump_is_done(&r->in)) {
-		pump_close(&r->in);
-		gondolin_exec_close_stream(r->x, 0);
+	else if (pump_is_done(p) || r->x->state == GONDOLIN_EXEC_ENDED) {
+		pump_close(p);
+		if (r->running)
+			gondolin_exec_close_stream(r->x, 0);
 	}
 }
 
@@ -243,16 +258,16 @@ run_input(struct relay *r)
 static void
 run_output(struct relay *r, int i)
 {
-	struct pump *p = &r->out[i];
+	struct pump *p = &r->pumps[i];
 
 	if (r->x->state == GONDOLIN_EXEC_ENDED)
 		pump_finish(p);
-	else
+	else if (is_ready(r, i))
 		pump_run(p);
-	if (!p->broken || gondolin_exec_stream(r->x, i + 1) < 0)
+	if (!p->broken || gondolin_exec_stream(r->x, i) < 0)
 		return;
 	pump_close(p);
-	gondolin_exec_close_stream(r->x, i + 1);
+	gondolin_exec_close_stream(r->x, i);
 	if (r->x->tty)
 		abandon(r, SIGPIPE);
 }
@@ -262,14 +277,16 @@ run_output(struct relay *r, int i)
 static void
 collect(struct relay *r)
 {
-	r->fds[0] = (struct pollfd){.fd = r->signals, .events = POLLIN};
-	r->n_fds = 1;
+	size_t i, n = 0;
+
+	r->fds[n++] = (struct pollfd){.fd = r->signals, .events = POLLIN};
 	if (r->x->state != GONDOLIN_EXEC_ENDED)
-		r->fds[r->n_fds++] = (struct pollfd){.fd = r->x->control, .events = POLLIN};
-	r->n_fds += pump_poll(&r->out[0], r->fds + r->n_fds);
-	r->n_fds += pump_poll(&r->out[1], r->fds + r->n_fds);
-	if (r->x->state == GONDOLIN_EXEC_RUNNING)
-		r->n_fds += pump_poll(&r->in, r->fds + r->n_fds);
+		r->fds[n++] = (struct pollfd){.fd = r->x->control, .events = POLLIN};
+	for (i = 0; i < 3; i++) {
+		r->first[i] = n;
+		n += pump_poll(&r->pumps[i], r->fds + n);
+	}
+	r->first[3] = n;
 }
 
 /* How long a poll may take: without end, except that a hung up command has its deadline. */
@@ -290,7 +307,7 @@ turn(struct relay *r)
 	int wait = patience(r), n = 0;
 
 	if (wait != 0)
-		n = poll(r->fds, r->n_fds, wait);
+		n = poll(r->fds, r->first[3], wait);
 	if (n == 0)
 		abandon(r, SIGHUP);
 	if (n <= 0)
@@ -300,12 +317,12 @@ turn(struct relay *r)
 		on_running(r);
 	if (r->fds[0].revents != 0)
 		on_signals(r);
-	run_output(r, 0);
-	run_output(r, 1);
-	if (r->x->state == GONDOLIN_EXEC_RUNNING && !r->done)
+	if (!r->done)
 		run_input(r);
-	if (r->x->state == GONDOLIN_EXEC_ENDED && pump_is_done(&r->out[0]) &&
-	    pump_is_done(&r->out[1]))
+	run_output(r, 1);
+	run_output(r, 2);
+	if (r->x->state == GONDOLIN_EXEC_ENDED && pump_is_done(&r->pumps[1]) &&
+	    pump_is_done(&r->pumps[2]))
 		r->done = true;
 }
 
@@ -314,11 +331,10 @@ relay(struct gondolin_exec *x, bool detachable, struct gondolin_result *result)
 {
 	struct relay r = {
 	    .x = x,
-	    .in = PUMP_EMPTY,
-	    .out = {PUMP_EMPTY, PUMP_EMPTY},
+	    .pumps = {PUMP_EMPTY, PUMP_EMPTY, PUMP_EMPTY},
 	    .detachable = detachable,
 	};
-	int rc = signals_take(&r);
+	int rc = signals_take(&r), i;
 
 	if (rc < 0) {
 		x->result.exit_code = GONDOLIN_EXIT_FAILED;
@@ -335,9 +351,8 @@ relay(struct gondolin_exec *x, bool detachable, struct gondolin_result *result)
 	}
 	terminal_restore();
 	signals_give_back(&r);
-	pump_close(&r.in);
-	pump_close(&r.out[0]);
-	pump_close(&r.out[1]);
+	for (i = 0; i < 3; i++)
+		pump_close(&r.pumps[i]);
 	*result = x->result;
 	return r.end;
 }

@@ -49,7 +49,7 @@ gondolin_session_close(struct gondolin_session *s)
 		return;
 	client_close(&s->lifeline);
 	if (s->supervisor != 0)
-		client_reap(s->supervisor, NULL);
+		client_reap(s->supervisor);
 	session_close(&s->files);
 	free(s);
 }
@@ -82,7 +82,9 @@ gondolin_session_wait(struct gondolin_session *s, struct gondolin_error *error)
 	if (supervisor == 0)
 		return client_fail(error, -EINVAL, "this program did not start the sandbox");
 	s->supervisor = 0;
-	return client_reap(supervisor, error);
+	/* How it ended it said itself; where it was killed, its guard did. */
+	client_reap(supervisor);
+	return client_fail_reported(error, -ECHILD, "the sandbox has ended");
 }
 
 int

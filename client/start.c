@@ -152,18 +152,17 @@ spawn(
 }
 
 int
-client_reap(pid_t supervisor, struct gondolin_error *error)
+client_reap(pid_t supervisor)
 {
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	do
 		pid = waitpid(supervisor, &status, 0);
 	while (pid < 0 && errno == EINTR);
-	if (pid == supervisor && WIFSIGNALED(status))
-		return client_fail(error, -ECHILD,
-		    SUPERVISOR " died (signal %d): the sandbox is gone", WTERMSIG(status));
-	return client_fail_reported(error, -ECHILD, "the sandbox has ended");
+	if (pid != supervisor)
+		return 0; /* the caller ignores SIGCHLD: gone without a word */
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 /* ---- Waiting until it takes commands ---- */
@@ -181,7 +180,8 @@ await_ready(int lifeline, char id[SESSION_ID_SIZE], struct gondolin_error *error
 		n = recv(lifeline, packet, PACKET_MAX, 0);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
-		return -ECHILD;
+		return client_fail_reported(
+		    error, -ECHILD, "the sandbox failed before it was ready");
 	packet[n] = '\0';
 	packet[strcspn(packet, "\n")] = '\0';
 	if (strncmp(packet, failed, sizeof(failed) - 1) == 0)
@@ -201,9 +201,8 @@ await_ready(int lifeline, char id[SESSION_ID_SIZE], struct gondolin_error *error
 static int
 adopt(int lifeline, pid_t pid, struct gondolin_session **session, struct gondolin_error *error)
 {
-	struct gondolin_error ended = {.code = 0};
 	char id[SESSION_ID_SIZE];
-	int rc;
+	int rc, status;
 
 	rc = await_ready(lifeline, id, error);
 	if (rc == 0)
@@ -214,10 +213,10 @@ adopt(int lifeline, pid_t pid, struct gondolin_session **session, struct gondoli
 		return 0;
 	}
 	close(lifeline);
-	client_reap(pid, &ended);
-	/* A death by signal is what the user has to hear of. */
-	if (error != NULL && (error->code == 0 || !ended.reported))
-		*error = ended;
+	status = client_reap(pid);
+	if (status < 0)
+		return client_fail(error, -ECHILD,
+		    SUPERVISOR " died (signal %d) before the sandbox was ready", -status);
 	return rc;
 }
 
