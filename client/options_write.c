@@ -144,7 +144,7 @@ write_secret(struct option_writer *w, const char *spec)
 			n = length;
 		rc = put(w, separator, hosts, n, "");
 		separator = ", ";
-		n += hosts[n] == ',' && n < length;
+		n += n < length && hosts[n] == ',';
 		hosts += n;
 		length -= n;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What may arrive on an edge, as a table: no event loop, so that the client library links it too. */
+/* What may arrive on an edge, as a table: no event loop, so that the client library links it too.
+ */
 #ifndef GONDOLIN_IPC_DISPATCH_H
 #define GONDOLIN_IPC_DISPATCH_H
 

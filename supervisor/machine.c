@@ -157,9 +157,9 @@ build_wall(const struct machine *m, bool in_cgroup, struct wall *w)
 }
 
 static int
-spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop, struct process_start *how,
-    int overlay, void *ctx, void (*ended)(void *ctx, struct process *p), char *error,
-    size_t error_size)
+spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
+    const struct process_start *base, int overlay, void *ctx,
+    void (*ended)(void *ctx, struct process *p), char *error, size_t error_size)
 {
 	const int fds[] = {
 	    [QEMU_FD_CONSOLE - 3] = m->edges[EDGE_CONSOLE].a,
@@ -168,19 +168,20 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop, struct
 	    [QEMU_FD_ROOTFS - 3] = m->image->fds[IMAGE_ROOTFS],
 	    [QEMU_FD_OVERLAY - 3] = overlay,
 	};
+	struct process_start how = *base;
 	struct wall wall;
 	struct qemu_machine q;
 	struct qemu_command command;
 
 	describe_machine(m, &q);
 	qemu_command_build(&command, &q);
-	how->program = m->qemu;
-	how->argv = command.argv;
-	how->fds = fds;
-	how->n_fds = sizeof(fds) / sizeof(fds[0]) - (overlay < 0 ? 1 : 0);
-	build_wall(m, how->cgroup_fd >= 0, &wall);
-	how->profile = &wall.profile;
-	return process_start(qemu, loop, how, ctx, ended, error, error_size);
+	how.program = m->qemu;
+	how.argv = command.argv;
+	how.fds = fds;
+	how.n_fds = sizeof(fds) / sizeof(fds[0]) - (overlay < 0 ? 1 : 0);
+	build_wall(m, how.cgroup_fd >= 0, &wall);
+	how.profile = &wall.profile;
+	return process_start(qemu, loop, &how, ctx, ended, error, error_size);
 }
 
 int

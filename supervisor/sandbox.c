@@ -309,8 +309,13 @@ start_vmrunner(struct sandbox *s)
 static ProtobufCBinaryData
 bytes_of(char *s)
 {
-	return s == NULL ? (ProtobufCBinaryData){0}
-			 : (ProtobufCBinaryData){strlen(s), (uint8_t *)s};
+	ProtobufCBinaryData bytes = {0};
+
+	if (s != NULL) {
+		bytes.len = strlen(s);
+		bytes.data = (uint8_t *)s;
+	}
+	return bytes;
 }
 
 static void

@@ -20,9 +20,9 @@
 
 #define CLUSTER_BITS 16
 #define CLUSTER      (1u << CLUSTER_BITS)
-#define L2_COVERS    ((uint64_t)(CLUSTER / 8) << CLUSTER_BITS) /* bytes that one L1 entry stands for \
-								*/
-#define CLUSTERS 4
+/* Bytes that one L1 entry stands for. */
+#define L2_COVERS ((uint64_t)(CLUSTER / 8) << CLUSTER_BITS)
+#define CLUSTERS  4
 
 /* Big-endian on disk. */
 struct qcow2_header {
