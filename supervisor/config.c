@@ -257,8 +257,31 @@ is_utf8(const char *s)
 	return true;
 }
 
+/*
+ * Room for n more elements of a list {v, n} behind those of an earlier text.  One more than needed,
+ * zero: the NULL behind a list of strings.  Returns the place of the first of the n.
+ */
+static void *
+grow_list(struct walk *w, const struct config_key_spec *spec, void *field, size_t n, bool fresh)
+{
+	size_t old = 0, all;
+	void *before, *list;
+
+	if (!fresh)
+		memcpy(&old, (char *)field + sizeof(list), sizeof(old));
+	memcpy(&before, field, sizeof(before));
+	all = old + n;
+	list = config_alloc(w->r.config, all + 1, spec->element);
+	if (old > 0)
+		memcpy(list, before, old * spec->element);
+	memcpy(field, &list, sizeof(list));
+	memcpy((char *)field + sizeof(list), &all, sizeof(all));
+	return (char *)list + old * spec->element;
+}
+
 static int
-read_key(struct walk *w, const struct config_key_spec *spec, cfg_opt_t *opt, void *section)
+read_key(
+    struct walk *w, const struct config_key_spec *spec, cfg_opt_t *opt, void *section, bool fresh)
 {
 	void *field = (char *)section + spec->offset, *out = field;
 	size_t i, n = cfg_opt_size(opt);
@@ -268,12 +291,10 @@ read_key(struct walk *w, const struct config_key_spec *spec, cfg_opt_t *opt, voi
 	if (n > CONFIG_WORDS_MAX)
 		return fail(w, ((struct value *)opt->values[0]->ptr)->line,
 		    "%s has too many values; use at most %u", spec->name, CONFIG_WORDS_MAX);
-	if (spec->element != 0) {
-		/* One more than needed, zero: the NULL behind a list of strings. */
-		out = config_alloc(w->r.config, n + 1, spec->element);
-		memcpy(field, &out, sizeof(out));
-		memcpy((char *)field + sizeof(out), &n, sizeof(n));
-	}
+	if (n == 0 && !fresh)
+		return 0;
+	if (spec->element != 0)
+		out = grow_list(w, spec, field, n, fresh);
 	for (i = 0; i < n; i++) {
 		v = opt->values[i]->ptr;
 		w->r.line = v->line;
@@ -288,42 +309,59 @@ read_key(struct walk *w, const struct config_key_spec *spec, cfg_opt_t *opt, voi
 	return 0;
 }
 
-static int read_section(
-    struct walk *w, const struct config_section_spec *spec, cfg_t *cfg, size_t key, void *section);
+static int read_section(struct walk *w, const struct config_section_spec *spec, cfg_t *cfg,
+    size_t key, void *section, bool fresh);
 
-/* Where the i-th section of a kind goes. */
+/*
+ * Where the sections of a kind go: room for n of them, behind those of an earlier text where there
+ * may be many.  Sets *fresh where they hold nothing yet.
+ */
 static void *
-section_place(
-    struct walk *w, const struct config_section_spec *spec, size_t i, size_t n, void *parent)
+section_place(struct walk *w, const struct config_section_spec *spec, size_t n, void *parent,
+    bool parent_fresh, bool *fresh)
 {
-	void *field = (char *)parent + spec->offset, *array;
+	void *field = (char *)parent + spec->offset, *array, *before;
+	size_t old = 0, all;
 
+	*fresh = parent_fresh;
 	if (spec->presence == CONFIG_INSIDE)
 		return field;
-	if (i == 0) {
-		array = config_alloc(w->r.config, n, spec->size);
-		memcpy(field, &array, sizeof(array));
-	}
+	memcpy(&before, field, sizeof(before));
+	if (!parent_fresh && spec->presence == CONFIG_OPTIONAL && before != NULL)
+		return before;
+	*fresh = true;
+	if (!parent_fresh && spec->presence == CONFIG_MANY)
+		memcpy(&old, (char *)parent + spec->count_offset, sizeof(old));
+	all = old + n;
+	array = config_alloc(w->r.config, all, spec->size);
+	if (old > 0)
+		memcpy(array, before, old * spec->size);
+	memcpy(field, &array, sizeof(array));
 	if (spec->presence == CONFIG_MANY)
-		memcpy((char *)parent + spec->count_offset, &n, sizeof(n));
-	memcpy(&array, field, sizeof(array));
-	return (char *)array + i * spec->size;
+		memcpy((char *)parent + spec->count_offset, &all, sizeof(all));
+	return (char *)array + old * spec->size;
 }
 
 static int
 read_sections(struct walk *w, const struct config_section_spec *spec, cfg_opt_t *opt, size_t parent,
-    void *struct_of_parent)
+    void *struct_of_parent, bool parent_fresh)
 {
 	size_t i, n = cfg_opt_size(opt);
-	void *place;
+	char *place;
+	bool fresh;
 	int rc;
 
-	if (n == 0 && spec->presence == CONFIG_INSIDE && spec->defaults != NULL)
-		memcpy((char *)struct_of_parent + spec->offset, spec->defaults, spec->size);
+	if (n == 0) {
+		if (parent_fresh && spec->presence == CONFIG_INSIDE && spec->defaults != NULL)
+			memcpy((char *)struct_of_parent + spec->offset, spec->defaults, spec->size);
+		return 0;
+	}
+	place = section_place(w, spec, n, struct_of_parent, parent_fresh, &fresh);
 	for (i = 0; i < n; i++) {
-		place = section_place(w, spec, i, n, struct_of_parent);
+		if (fresh && spec->defaults != NULL)
+			memcpy(place + i * spec->size, spec->defaults, spec->size);
 		rc = read_section(w, spec, opt->values[i]->section,
-		    find_key(w->text, parent, spec->name, i), place);
+		    find_key(w->text, parent, spec->name, i), place + i * spec->size, fresh);
 		if (rc < 0)
 			return rc;
 	}
@@ -347,8 +385,8 @@ read_title(struct walk *w, const struct config_section_spec *spec, const char *t
 }
 
 static int
-read_section(
-    struct walk *w, const struct config_section_spec *spec, cfg_t *cfg, size_t key, void *section)
+read_section(struct walk *w, const struct config_section_spec *spec, cfg_t *cfg, size_t key,
+    void *section, bool fresh)
 {
 	unsigned line = key != CONFIG_TEXT_NO_KEY ? w->text->keys[key].line : 0;
 	const char *why, *title = "";
@@ -356,8 +394,6 @@ read_section(
 	size_t i;
 	int rc = 0;
 
-	if (spec->defaults != NULL && key != CONFIG_TEXT_NO_KEY)
-		memcpy(section, spec->defaults, spec->size);
 	if (spec->line_offset != CONFIG_NO_FIELD)
 		memcpy((char *)section + spec->line_offset, &line, sizeof(line));
 	w->r.line = line;
@@ -366,10 +402,10 @@ read_section(
 		rc = read_title(w, spec, title, section);
 	}
 	for (i = 0; rc == 0 && i < spec->n_keys; i++)
-		rc = read_key(w, &spec->keys[i], &cfg->opts[i], section);
+		rc = read_key(w, &spec->keys[i], &cfg->opts[i], section, fresh);
 	for (i = 0; rc == 0 && i < spec->n_sections; i++)
 		rc = read_sections(
-		    w, &spec->sections[i], &cfg->opts[spec->n_keys + i], key, section);
+		    w, &spec->sections[i], &cfg->opts[spec->n_keys + i], key, section, fresh);
 	if (rc < 0 || spec->check == NULL)
 		return rc;
 	w->r.line = line;
@@ -383,18 +419,24 @@ read_section(
 	    log_escape(shown, sizeof(shown), title, strlen(title)), why);
 }
 
-/* The keys outlive the parse, in the configuration's own memory. */
+/* The keys outlive the parse, in the configuration's own memory, behind those of an earlier text.
+ */
 static void
 keep_keys(struct config *c, const struct config_text *t)
 {
-	size_t i;
+	size_t i, old = c->n_keys;
+	struct config_key *keys = config_alloc(c, old + t->n_keys, sizeof(*keys));
 
-	c->keys = config_alloc(c, t->n_keys, sizeof(*c->keys));
-	c->n_keys = t->n_keys;
+	if (old > 0)
+		memcpy(keys, c->keys, old * sizeof(*keys));
 	for (i = 0; i < t->n_keys; i++) {
-		c->keys[i] = t->keys[i];
-		c->keys[i].name = config_strndup(c, t->keys[i].name, strlen(t->keys[i].name));
+		keys[old + i] = t->keys[i];
+		keys[old + i].name = config_strndup(c, t->keys[i].name, strlen(t->keys[i].name));
+		if (t->keys[i].parent != CONFIG_TEXT_NO_KEY)
+			keys[old + i].parent += old;
 	}
+	c->keys = keys;
+	c->n_keys = old + t->n_keys;
 }
 
 static struct config *
@@ -409,43 +451,69 @@ new_config(const char *name)
 	return c;
 }
 
-int
-config_parse(struct config **out, const char *name, const char *text, size_t length, char *error,
-    size_t error_size)
+/* Reads a text into w's configuration. */
+static int
+parse(struct walk *w, const char *text, size_t length, bool fresh)
 {
 	struct config_text guarded;
-	struct walk w = {.text = &guarded, .error = error, .error_size = error_size};
 	cfg_t *cfg = NULL;
 	int rc;
 
-	error[0] = '\0';
-	*out = NULL;
-	w.r.config = new_config(name);
+	w->error[0] = '\0';
+	w->text = &guarded;
 	if (length > CONFIG_FILE_MAX) {
-		snprintf(error, error_size, "%s: over %u bytes", name, CONFIG_FILE_MAX);
-		config_free(w.r.config);
+		fail(w, 0, "over %u bytes", CONFIG_FILE_MAX);
 		return -EFBIG;
 	}
 	rc = config_text_read(&guarded, text, length);
 	if (rc < 0) {
-		fail(&w, guarded.line, "%s", guarded.message);
+		fail(w, guarded.line, "%s", guarded.message);
 		goto out;
 	}
-	rc = check_keys(&w);
+	rc = check_keys(w);
 	if (rc < 0)
 		goto out;
-	keep_keys(w.r.config, &guarded);
-	rc = run_confuse(&w, &cfg);
+	keep_keys(w->r.config, &guarded);
+	rc = run_confuse(w, &cfg);
 	if (rc == 0)
-		rc = read_section(&w, &config_grammar, cfg, CONFIG_TEXT_NO_KEY, w.r.config);
+		rc = read_section(w, &config_grammar, cfg, CONFIG_TEXT_NO_KEY, w->r.config, fresh);
 out:
 	if (cfg != NULL)
 		cfg_free(cfg);
 	config_text_clear(&guarded);
-	if (rc == 0)
-		*out = w.r.config;
-	else
-		config_free(w.r.config);
+	return rc;
+}
+
+int
+config_parse(struct config **out, const char *name, const char *text, size_t length, char *error,
+    size_t error_size)
+{
+	*out = NULL;
+	return config_add(out, name, text, length, error, error_size);
+}
+
+int
+config_add(struct config **c, const char *name, const char *text, size_t length, char *error,
+    size_t error_size)
+{
+	struct walk w = {.error = error, .error_size = error_size};
+	bool fresh = *c == NULL;
+	char *name_before;
+	int rc;
+
+	if (fresh)
+		*c = new_config(name);
+	name_before = (*c)->name;
+	/* What messages call the text. */
+	(*c)->name = config_strndup(*c, name, strlen(name));
+	w.r.config = *c;
+	rc = parse(&w, text, length, fresh);
+	if (rc == 0) {
+		(*c)->name = name_before;
+		return 0;
+	}
+	config_free(*c);
+	*c = NULL;
 	return rc;
 }
 
@@ -471,29 +539,37 @@ read_all(int fd, char *text, size_t size, size_t *length)
 int
 config_load(struct config **out, const char *path, char *error, size_t error_size)
 {
+	*out = NULL;
+	return config_add_file(
+	    out, strcmp(path, "-") == 0 ? "<stdin>" : path, path, error, error_size);
+}
+
+int
+config_add_file(
+    struct config **c, const char *name, const char *path, char *error, size_t error_size)
+{
 	bool is_stdin = strcmp(path, "-") == 0;
 	size_t length = 0;
-	char *text;
+	char *text = NULL;
 	int fd, rc;
 
-	*out = NULL;
 	fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0) {
-		rc = -errno;
-		snprintf(error, error_size, "%s: %s", path, strerror(errno));
-		return rc;
+	rc = fd < 0 ? -errno : 0;
+	if (rc == 0) {
+		text = malloc(CONFIG_FILE_MAX + 1);
+		if (text == NULL)
+			abort();
+		rc = read_all(fd, text, CONFIG_FILE_MAX + 1, &length);
 	}
-	text = malloc(CONFIG_FILE_MAX + 1);
-	if (text == NULL)
-		abort();
-	rc = read_all(fd, text, CONFIG_FILE_MAX + 1, &length);
-	if (rc < 0)
-		snprintf(error, error_size, "%s: %s", path, strerror(-rc));
-	else
-		rc =
-		    config_parse(out, is_stdin ? "<stdin>" : path, text, length, error, error_size);
+	if (rc == 0) {
+		rc = config_add(c, name, text, length, error, error_size);
+	} else {
+		snprintf(error, error_size, "%s: %s", name, strerror(-rc));
+		config_free(*c);
+		*c = NULL;
+	}
 	free(text);
-	if (!is_stdin)
+	if (!is_stdin && fd >= 0)
 		close(fd);
 	return rc;
 }

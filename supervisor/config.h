@@ -239,6 +239,16 @@ int config_load(struct config **out, const char *path, char *error, size_t error
 int config_parse(struct config **out, const char *name, const char *text, size_t length,
     char *error, size_t error_size);
 
+/*
+ * The same into a configuration that may have been read before (*c; NULL = a new one): a key
+ * replaces the earlier one's value, lists and sections with titles add up, other sections are gone
+ * on with.  The first text has to be whole by itself.  After a failure *c is freed and NULL.
+ */
+int config_add(struct config **c, const char *name, const char *text, size_t length, char *error,
+    size_t error_size);
+int config_add_file(
+    struct config **c, const char *name, const char *path, char *error, size_t error_size);
+
 /* Frees all of it.  NULL is allowed. */
 void config_free(struct config *c);
 

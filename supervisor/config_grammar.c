@@ -207,10 +207,31 @@ static const struct config_section_spec network_sections[] = {
     },
 };
 
+/*
+ * A title that two sections of an array have, or NULL.  libConfuse refuses that in one text, and
+ * does not see what a second text adds to a first one.
+ */
+static const char *
+repeated_title(const void *sections, size_t n, size_t size, size_t title_offset)
+{
+	const char *a, *b;
+	size_t i, j;
+
+	for (i = 0; i < n; i++)
+		for (j = 0; j < i; j++) {
+			memcpy(&a, (const char *)sections + i * size + title_offset, sizeof(a));
+			memcpy(&b, (const char *)sections + j * size + title_offset, sizeof(b));
+			if (strcmp(a, b) == 0)
+				return a;
+		}
+	return NULL;
+}
+
 static const char *
 check_network(struct config_reader *r, void *section)
 {
 	const struct config_network *n = section;
+	const char *title;
 	size_t i, j;
 
 	if (n->dns_trusted_server.n > 0 && n->dns != CONFIG_DNS_TRUSTED)
@@ -225,7 +246,9 @@ check_network(struct config_reader *r, void *section)
 				return config_why(r, "tcp \"%s:%u\" twice; first on line %u",
 				    n->tcp[i].from.host, n->tcp[i].from.port, n->tcp[j].line);
 			}
-	return NULL;
+	title = repeated_title(
+	    n->secrets, n->n_secrets, sizeof(*n->secrets), offsetof(struct config_secret, name));
+	return title != NULL ? config_why(r, "secret \"%s\" is given twice", title) : NULL;
 }
 
 /* ---- mount ---- */
@@ -314,7 +337,11 @@ static const char *
 check_ingress(struct config_reader *r, void *section)
 {
 	struct config_ingress *i = section;
+	const char *title = repeated_title(
+	    i->routes, i->n_routes, sizeof(*i->routes), offsetof(struct config_route, prefix));
 
+	if (title != NULL)
+		return config_why(r, "route \"%s\" is given twice", title);
 	if (i->listen.host == NULL)
 		i->listen.host = config_strndup(r->config, "127.0.0.1", 9);
 	return i->n_routes == 0 ? "no route; add route \"/\" { port = 8000 }" : NULL;
@@ -458,6 +485,7 @@ static const char *
 check_top(struct config_reader *r, void *section)
 {
 	struct config *c = section;
+	const char *title;
 	size_t i, j;
 
 	r->line = config_line(c, "command");
@@ -472,6 +500,10 @@ check_top(struct config_reader *r, void *section)
 				return config_why(r, "env: %.*s is set twice",
 				    (int)strcspn(c->env.v[i], "="), c->env.v[i]);
 	r->line = 0;
+	title = repeated_title(
+	    c->mounts, c->n_mounts, sizeof(*c->mounts), offsetof(struct config_mount, path));
+	if (title != NULL)
+		return config_why(r, "mount \"%s\" is given twice", title);
 	if (c->image == NULL)
 		return "image is missing; add image = \"a tag, a build id or a directory\"";
 	if (c->user == NULL)

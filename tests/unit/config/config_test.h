@@ -13,6 +13,7 @@ struct config *parse(const char *text);
 /* Parses text that must be refused with just this message. */
 void refuse(const char *text, const char *message);
 
+void add_add_suite(void);
 void add_values_suite(void);
 void add_errors_suite(void);
 void add_quote_suite(void);

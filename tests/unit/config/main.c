@@ -43,6 +43,7 @@ main(void)
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 1;
 	add_values_suite();
+	add_add_suite();
 	add_errors_suite();
 	add_quote_suite();
 	add_manual_suite();
