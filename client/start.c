@@ -2,9 +2,9 @@
 /*
  * Starting gondolin-supervisor.
  *
- * It gets its configuration as a memfd and one end of a SOCK_SEQPACKET socketpair, the lifeline.
- * On that it says `ready <id> <directory>` or `failed <message>`; we say `release`, or close it,
- * which is how it learns that we ended, however we ended.
+ * It gets what is to be added to its configuration as a memfd and one end of a SOCK_SEQPACKET
+ * socketpair, the lifeline. On that it says `ready <id> <directory>` or `failed <message>`; we say
+ * `release`, or close it, which is how it learns that we ended, however we ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 #define PACKET_MAX          8192
 #define CHILD_CONFIG        3 /* descriptors of the supervisor */
 #define CHILD_LIFELINE      4
-#define CHILD_CONFIG_PATH   "/dev/fd/3"
+#define CHILD_CONFIG_TEXT   "3"
 #define CHILD_LIFELINE_TEXT "4"
 #define SUPERVISOR          "gondolin-supervisor"
 
@@ -120,8 +120,8 @@ arguments(const struct gondolin_start_options *o, char *argv[ARGUMENTS_MAX])
 		words[n++] = o->config_path;
 	}
 	if (o->config_length > 0 || o->config_path == NULL) {
-		words[n++] = "--config";
-		words[n++] = CHILD_CONFIG_PATH;
+		words[n++] = "--options";
+		words[n++] = CHILD_CONFIG_TEXT;
 	}
 	words[n++] = "--lifeline";
 	words[n++] = CHILD_LIFELINE_TEXT;

@@ -8,10 +8,12 @@
  * remote wrote.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ipc/log.h"
 #include "supervisor/config.h"
@@ -25,7 +27,9 @@ enum {
 	OPTION_CHECK = 256,
 	OPTION_AUDIT,
 	OPTION_JSON,
-	OPTION_LIFELINE
+	OPTION_LIFELINE,
+	OPTION_OPTIONS,
+	OPTION_CONSOLE
 };
 
 static const struct option long_options[] = {
@@ -34,6 +38,8 @@ static const struct option long_options[] = {
     {"audit", no_argument, NULL, OPTION_AUDIT},
     {"json", no_argument, NULL, OPTION_JSON},
     {"lifeline", required_argument, NULL, OPTION_LIFELINE},
+    {"options", required_argument, NULL, OPTION_OPTIONS},
+    {"console", no_argument, NULL, OPTION_CONSOLE},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {0},
@@ -50,7 +56,9 @@ static const char usage[] =
     "      --check         check the configuration and stop\n"
     "      --audit         print the declared policy of every process, and start nothing\n"
     "      --json          with --audit: as JSON\n"
+    "      --console       show what the guest's console says\n"
     "      --lifeline FD   end when this inherited socket closes (for programs)\n"
+    "      --options FD    add the configuration text in this inherited file (for programs)\n"
     "  -h, --help          this text\n"
     "  -V, --version       the version\n"
     "\n"
@@ -60,15 +68,45 @@ static const char usage[] =
 
 struct arguments {
 	const char *config;
-	bool check, audit, json;
-	int lifeline;
+	bool check, audit, json, console;
+	int lifeline, options;
 };
+
+/* Returns the descriptor that text names, or -1. */
+static int
+parse_descriptor(const char *option, const char *text)
+{
+	char *rest;
+	long fd = strtol(text, &rest, 10);
+
+	if (*rest == '\0' && rest != text && fd > STDERR_FILENO && fd <= INT_MAX)
+		return (int)fd;
+	log_line("gondolin: %s %s: not a descriptor above 2", option, text);
+	return -1;
+}
+
+/* --config, and what --options adds to it.  Returns 0, or -errno with a line in error. */
+static int
+load(struct config **c, const struct arguments *a, char *error, size_t error_size)
+{
+	char path[32];
+	int rc = 0;
+
+	*c = NULL;
+	if (a->config != NULL)
+		rc = config_load(c, a->config, error, error_size);
+	if (rc < 0 || a->options < 0)
+		return rc;
+	snprintf(path, sizeof(path), "/dev/fd/%d", a->options);
+	rc = config_add_file(c, "options", path, error, error_size);
+	close(a->options);
+	return rc;
+}
 
 /* Returns -1 to go on, else the exit code. */
 static int
 parse_arguments(int argc, char **argv, struct arguments *a)
 {
-	char *rest;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
@@ -86,11 +124,18 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			a->json = true;
 			break;
 		case OPTION_LIFELINE:
-			a->lifeline = (int)strtol(optarg, &rest, 10);
-			if (*rest == '\0' && rest != optarg && a->lifeline > 2)
-				break;
-			log_line("gondolin: --lifeline %s: not a descriptor above 2", optarg);
-			return EXIT_SANDBOX_FAILED;
+			a->lifeline = parse_descriptor("--lifeline", optarg);
+			if (a->lifeline < 0)
+				return EXIT_SANDBOX_FAILED;
+			break;
+		case OPTION_OPTIONS:
+			a->options = parse_descriptor("--options", optarg);
+			if (a->options < 0)
+				return EXIT_SANDBOX_FAILED;
+			break;
+		case OPTION_CONSOLE:
+			a->console = true;
+			break;
 		case OPTION_HELP:
 			fputs(usage, stdout);
 			return 0;
@@ -101,7 +146,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			return EXIT_SANDBOX_FAILED;
 		}
 	}
-	if (a->config != NULL && optind == argc)
+	if ((a->config != NULL || a->options >= 0) && optind == argc)
 		return -1;
 	log_line(optind < argc
 		     ? "gondolin: %s: not an option; the command belongs into the configuration"
@@ -113,14 +158,14 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 int
 main(int argc, char **argv)
 {
-	struct arguments a = {.lifeline = -1};
+	struct arguments a = {.lifeline = -1, .options = -1};
 	struct config *config = NULL;
 	char error[CONFIG_ERROR_SIZE];
 	int code = parse_arguments(argc, argv, &a);
 
 	if (code >= 0)
 		return code;
-	if (config_load(&config, a.config, error, sizeof(error)) < 0 ||
+	if (load(&config, &a, error, sizeof(error)) < 0 ||
 	    config_unsupported(config, error, sizeof(error)) < 0) {
 		log_line("gondolin: %s", error);
 		code = EXIT_SANDBOX_FAILED;
@@ -130,7 +175,7 @@ main(int argc, char **argv)
 		code = declared_print(config, a.json) == 0 ? 0 : 1;
 	} else {
 		const struct sandbox_options options = {
-		    .config_path = a.config, .lifeline = a.lifeline};
+		    .config_path = a.config, .lifeline = a.lifeline, .console = a.console};
 
 		code = sandbox_run(config, &options);
 	}

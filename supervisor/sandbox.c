@@ -335,6 +335,7 @@ send_setup(struct sandbox *s)
 	defaults.timeout_ms = s->config->timeout * 1000u;
 	setup.session_id = bytes_of(s->session.id);
 	setup.defaults = &defaults;
+	setup.trace_console = s->options->console;
 	send_to_vmrunner(s, GONDOLIN__SUP_TO_VMRUNNER__BODY_SETUP, &setup, NULL, 0);
 }
 

@@ -9,13 +9,14 @@
 #define EXIT_SANDBOX_FAILED 125
 
 struct sandbox_options {
-	const char *config_path; /* as given, for session.json */
+	const char *config_path; /* as given, for session.json; NULL = none */
 	/*
 	 * A SOCK_SEQPACKET socket to the program that wants the sandbox, or -1.  The supervisor
 	 * sends the packet `ready <id> <session directory>\n` once clients may connect.  Its end
 	 * ends the sandbox, unless the packet `release` came before.
 	 */
 	int lifeline;
+	bool console; /* the guest's console goes to stderr */
 };
 
 /*
