@@ -53,10 +53,10 @@ install_packages()
 		>/dev/null || die "apt-get install failed: see its message above"
 }
 
-# build PRESET: configures where needed and builds.
+# build PRESET [CMAKE-OPTION...]: configures where needed and builds.
 build()
 {
-	cmake --preset "$1" >"build-$1.log" 2>&1 && cmake --build --preset "$1" >>"build-$1.log" 2>&1 || {
+	cmake --preset "$@" >"build-$1.log" 2>&1 && cmake --build --preset "$1" >>"build-$1.log" 2>&1 || {
 		tail -n 40 "build-$1.log" >&2
 		die "the build of preset $1 failed; the whole output is in build-$1.log"
 	}
