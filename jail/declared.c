@@ -56,8 +56,8 @@ declare_root(const struct jail_profile *p, FILE *out)
 	fprintf(out, "  root, read-only%s\n", p->binds == NULL ? ": empty" : "");
 	for (b = p->binds; b != NULL && b->path != NULL; b++)
 		fprintf(out, "    %s%s%s%s\n", b->target != NULL ? b->target : b->path,
-		    b->target != NULL ? " from " : "", b->target != NULL ? b->path : "",
-		    b->optional ? " (where there is one)" : "");
+		    b->target != NULL && b->path[0] != '\0' ? " from " : "",
+		    b->target != NULL ? b->path : "", b->optional ? " (where there is one)" : "");
 }
 
 static void

@@ -136,7 +136,7 @@ struct jail_fd {
  * execute just these.
  */
 struct jail_bind {
-	const char *path;   /* on the host; NULL ends the list */
+	const char *path;   /* on the host; NULL ends the list; "" = known at the start only */
 	const char *target; /* in the root; NULL = the same path */
 	bool optional;      /* skipped where the host has none */
 };
@@ -206,8 +206,8 @@ struct jail_spawn {
 	const struct jail_profile *profile;
 	struct jail_identity identity;
 	/*
-	 * The executable: opened before the walls.  JAIL_REPORT_NOTIFY: a path in the program's
-	 * root, so covered by the profile's binds.
+	 * The executable: opened before the walls.  JAIL_REPORT_NOTIFY: its path in the program's
+	 * root, where one of the binds puts it.
 	 */
 	const char *program;
 	char *const *argv;

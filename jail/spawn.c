@@ -34,7 +34,7 @@
 
 struct start {
 	const struct jail_spawn *s;
-	int program_fd; /* O_PATH */
+	int program_fd; /* O_PATH; -1 for a third-party program */
 	int status_fd;  /* the child's end */
 	pid_t parent;
 	uid_t uid; /* the invoker's */
@@ -124,7 +124,7 @@ place_fds(struct start *st, struct jail_failure *f)
 	size_t i;
 
 	/* First everything out of the way, then each into its place. */
-	error = move_above(&st->program_fd, (int)n, f);
+	error = st->program_fd >= 0 ? move_above(&st->program_fd, (int)n, f) : 0;
 	if (error == 0)
 		error = move_above(&st->status_fd, (int)n, f);
 	if (error < 0)
@@ -449,8 +449,10 @@ jail_spawn(const struct jail_spawn *s, int *pidfd, char *error, size_t error_siz
 	result = check_request(s, &f);
 	if (result < 0)
 		goto out;
-	st.program_fd = open(s->program, O_PATH | O_CLOEXEC);
-	if (st.program_fd < 0) {
+	/* A third-party program is a path of its root only. */
+	if (s->profile->report != JAIL_REPORT_NOTIFY)
+		st.program_fd = open(s->program, O_PATH | O_CLOEXEC);
+	if (st.program_fd < 0 && s->profile->report != JAIL_REPORT_NOTIFY) {
 		result = jail_fail(&f, errno, "cannot find %s", s->program);
 		goto out;
 	}

@@ -129,27 +129,46 @@ struct wall {
 	struct jail_limit limits[8];
 };
 
+/* What is on the host for a place in QEMU's root that the profile leaves open; NULL = nothing. */
+static const char *
+place_filler(const struct machine *m, const char *target)
+{
+	const struct {
+		const char *target, *path;
+	} places[] = {
+	    {QEMU_PROGRAM_PATH, m->qemu},
+	    {QEMU_KERNEL_PATH, m->image->paths[IMAGE_KERNEL]},
+	    {QEMU_INITRAMFS_PATH, m->image->paths[IMAGE_INITRAMFS]},
+	    {QEMU_KVM_PATH, m->kvm ? QEMU_KVM_PATH : NULL},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (strcmp(places[i].target, target) == 0)
+			return places[i].path;
+	return NULL;
+}
+
 static void
 build_wall(const struct machine *m, bool in_cgroup, struct wall *w)
 {
-	const struct jail_bind more[] = {
-	    {.path = m->qemu},
-	    {.path = m->image->paths[IMAGE_KERNEL], .target = QEMU_KERNEL_PATH},
-	    {.path = m->image->paths[IMAGE_INITRAMFS], .target = QEMU_INITRAMFS_PATH},
-	    {.path = m->kvm ? "/dev/kvm" : NULL},
-	    {.path = NULL},
-	};
-	size_t n;
+	const struct jail_bind *b;
+	size_t n = 0;
 
+	memset(w, 0, sizeof(*w));
 	w->profile = qemu_profile;
-	for (n = 0; qemu_profile.binds[n].path != NULL; n++)
-		w->binds[n] = qemu_profile.binds[n];
-	assert(n + sizeof(more) / sizeof(more[0]) <= sizeof(w->binds) / sizeof(w->binds[0]));
-	memcpy(w->binds + n, more, sizeof(more));
+	for (b = qemu_profile.binds; b->path != NULL; b++) {
+		assert(n + 1 < sizeof(w->binds) / sizeof(w->binds[0]));
+		w->binds[n] = *b;
+		if (b->path[0] == '\0')
+			w->binds[n].path = place_filler(m, b->target);
+		n += w->binds[n].path != NULL ? 1 : 0;
+	}
+	w->binds[n].path = NULL;
 	w->profile.binds = w->binds;
+	assert(w->profile.n_limits < sizeof(w->limits) / sizeof(w->limits[0]));
 	memcpy(w->limits, qemu_profile.limits, qemu_profile.n_limits * sizeof(w->limits[0]));
-	/* Where a cgroup does not hold all processes together, QEMU alone is held: it has the
-	 * guest. */
+	/* Where no cgroup holds all processes together, QEMU alone is held: it has the guest. */
 	if (m->config->limits.memory != 0 && !in_cgroup)
 		w->limits[w->profile.n_limits++] = (struct jail_limit){
 		    RLIMIT_DATA, "data", m->config->limits.memory, "limits.memory"};
@@ -175,7 +194,7 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
 
 	describe_machine(m, &q);
 	qemu_command_build(&command, &q);
-	how.program = m->qemu;
+	how.program = QEMU_PROGRAM_PATH;
 	how.argv = command.argv;
 	how.fds = fds;
 	how.n_fds = sizeof(fds) / sizeof(fds[0]) - (overlay < 0 ? 1 : 0);

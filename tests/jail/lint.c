@@ -161,7 +161,8 @@ lint_walls(struct lint *l)
 	if (p->report == JAIL_REPORT_NOTIFY && p->walls & JAIL_NON_DUMPABLE)
 		problem(l, "exec makes a process dumpable: this wall cannot stand");
 	for (b = p->binds; b != NULL && b->path != NULL; b++)
-		if (b->path[0] != '/' || (b->target != NULL && b->target[0] != '/'))
+		if ((b->path[0] != '/' && (b->path[0] != '\0' || b->target == NULL)) ||
+		    (b->target != NULL && b->target[0] != '/'))
 			problem(l, "%s is not an absolute path", b->path);
 }
 

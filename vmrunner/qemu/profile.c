@@ -154,8 +154,11 @@ static const struct jail_fd fds[] = {
     {JAIL_FD_DEVICE, 1, "/dev/kvm"},
 };
 
-/* Beside these the supervisor adds the program itself, the kernel and the initramfs. */
 static const struct jail_bind binds[] = {
+    {.path = "", .target = QEMU_PROGRAM_PATH},
+    {.path = "", .target = QEMU_KERNEL_PATH},
+    {.path = "", .target = QEMU_INITRAMFS_PATH},
+    {.path = "", .target = QEMU_KVM_PATH, .optional = true},
     {.path = "/lib64", .optional = true},
     {.path = "/lib/x86_64-linux-gnu", .optional = true},
     {.path = "/usr/lib/x86_64-linux-gnu", .optional = true},

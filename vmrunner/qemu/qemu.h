@@ -26,9 +26,11 @@ enum qemu_fd {
 	QEMU_FDS_MAX,
 };
 
-/* The places of the image's files in QEMU's root. */
+/* Places in QEMU's root that the starter fills: the binds of qemu_profile whose path is "". */
+#define QEMU_PROGRAM_PATH   "/usr/bin/qemu-system-x86_64" /* it finds its modules from there */
 #define QEMU_KERNEL_PATH    "/kernel"
 #define QEMU_INITRAMFS_PATH "/initramfs"
+#define QEMU_KVM_PATH       "/dev/kvm"
 
 struct qemu_machine {
 	unsigned cpus;
