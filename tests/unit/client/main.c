@@ -16,6 +16,7 @@ main(void)
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return EXIT_FAILURE;
 	add_options_suite();
+	add_library_suite();
 	add_relay_suite();
 	add_terminal_suite();
 	CU_basic_set_mode(CU_BRM_NORMAL);
