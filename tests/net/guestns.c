@@ -57,7 +57,7 @@ struct pump {
 	const char *netns, *interface, *address, *gateway, *mac;
 	const char *stream, *stream_listen, *ready;
 	char **command;
-	int mtu, prefix, buffer_size, queue;
+	int mtu, buffer_size, queue;
 	bool datagrams, spoils;
 	unsigned loss, doubling, moving; /* of 10,000 */
 	int tap, socket;
@@ -356,8 +356,9 @@ set_up_interface(const struct pump *p)
 {
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	char address[16];
 	unsigned m[6];
-	int i;
+	int i, prefix;
 
 	set(s, SIOCSIFFLAGS, &r);
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", p->interface);
@@ -371,9 +372,11 @@ set_up_interface(const struct pump *p)
 	set(s, SIOCSIFMTU, &r);
 	r.ifr_qlen = p->queue;
 	set(s, SIOCSIFTXQLEN, &r);
-	set_address(&r, inet_addr(p->address));
+	if (sscanf(p->address, "%15[0-9.]/%d", address, &prefix) != 2 || prefix < 1 || prefix > 32)
+		die("--addr");
+	set_address(&r, inet_addr(address));
 	set(s, SIOCSIFADDR, &r);
-	set_address(&r, htonl(~0u << (32 - p->prefix)));
+	set_address(&r, htonl(~0u << (32 - prefix)));
 	set(s, SIOCSIFNETMASK, &r);
 	set(s, SIOCGIFFLAGS, &r);
 	r.ifr_flags |= IFF_UP | IFF_RUNNING;
@@ -564,10 +567,9 @@ main(int argc, char **argv)
 	struct pump p = {.netns = "nb-guest",
 	    .interface = "tap0",
 	    .mac = "02:00:00:00:00:01",
-	    .address = "192.168.127.3",
+	    .address = "192.168.127.3/24",
 	    .gateway = "192.168.127.1",
 	    .mtu = 1500,
-	    .prefix = 24,
 	    .queue = 10000};
 	const struct sigaction stop = {.sa_handler = on_signal};
 	pthread_t threads[2];
