@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "netproxy/link.h"
+#include "netproxy/stack.h"
 #include "suites.h"
 
 static void
@@ -83,9 +84,53 @@ test_full(void)
 	close(fds[1]);
 }
 
+static bool
+no_connect(void *context, const struct flow_addresses *a)
+{
+	(void)context;
+	(void)a;
+	return false;
+}
+
+/* A whole stack behind the socket: frames in by stack_input, the answers out by stack_flush. */
+static void
+test_stack_behind(void)
+{
+	/* ARP: who has 192.168.127.1, tell .3 */
+	static const uint8_t arp[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6,
+	    0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 192, 168, 127, 3, 0, 0, 0, 0, 0, 0, 192, 168,
+	    127, 1};
+	const struct stack_handlers h = {.connect = no_connect};
+	struct stack_counters c;
+	struct stack_config config;
+	struct link_socket l;
+	struct stack *s;
+	uint8_t answer[64];
+	int fds[2], i;
+
+	pair(fds);
+	stack_config_default(&config);
+	CU_ASSERT_FATAL(link_socket_open(&l, fds[1], config.mtu + 14) == 0);
+	CU_ASSERT_FATAL(stack_new(&s, &config, &l.link, &h, 1) == 0);
+	CU_ASSERT(stack_input(s, 4, 1) == 0);
+	for (i = 0; i < 100; i++)
+		CU_ASSERT(send(fds[0], arp, sizeof(arp), 0) == sizeof(arp));
+	CU_ASSERT(stack_input(s, 1, 1) == 1);
+	CU_ASSERT(stack_input(s, 64, 1) == 0);
+	CU_ASSERT(stack_flush(s, 1) == 0);
+	for (i = 0; i < 100; i++)
+		CU_ASSERT(recv(fds[0], answer, sizeof(answer), 0) == 42 && answer[21] == 2);
+	stack_counters(s, &c);
+	CU_ASSERT(c.frames_in == 100 && c.frames_out == 100 && c.bytes_out == 4200);
+	close(fds[0]);
+	stack_free(s);
+	link_socket_close(&l);
+}
+
 CU_TestInfo link_tests[] = {
     {"frames in batches", test_batches},
     {"giants are dropped", test_giant_dropped},
     {"a full link takes none", test_full},
+    {"a stack behind it", test_stack_behind},
     CU_TEST_INFO_NULL,
 };

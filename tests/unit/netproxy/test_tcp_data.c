@@ -149,6 +149,38 @@ test_fast_retransmit(void)
 	peer_stop(&peer);
 }
 
+/* A hole is cut in its middle, at both ends, and away; what is left is what comes again. */
+static void
+test_holes(void)
+{
+	static const unsigned blocks[][2] = {
+	    {10, 12}, {4, 5}, {1, 2}, {6, 10}, {3, 4}, {2, 4}, {15, 20}, {12, 14}};
+	static const unsigned missing[] = {0, 5, 14};
+	struct flow *f = start();
+	uint32_t first = peer.ack, s = SEGMENT;
+	unsigned i;
+
+	write_all(f, 0, 24 * s);
+	peer.flows[0].flow->reorder = 30; /* no repair before all is said */
+	for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+		ack_with_sack(
+		    first, (uint32_t[]){first + blocks[i][0] * s, first + blocks[i][1] * s}, 1);
+	CU_ASSERT(counters().tcp_retransmitted == 0);
+	peer_forget(&peer);
+	f->reorder = 3;
+	ack_with_sack(first, (uint32_t[]){first + 20 * s, first + 23 * s}, 1);
+	for (i = 0; i < 3; i++)
+		expect_bytes(first, missing[i] * s, s);
+	CU_ASSERT(!peer_reply(&peer).valid && counters().tcp_retransmitted == 3);
+	plain_ack(first + 5 * s);
+	plain_ack(first + 23 * s);
+	peer_wait(&peer, SECOND / 4); /* the tail, still in recovery: a timeout */
+	expect_bytes(first, 23 * s, s);
+	plain_ack(first + 24 * s);
+	CU_ASSERT(flow_unacknowledged(f) == 0);
+	peer_stop(&peer);
+}
+
 /* The repair is lost as well; what was sent after it tells. */
 static void
 test_lost_repair(void)
@@ -584,6 +616,7 @@ CU_TestInfo tcp_data_tests[] = {
     {"send", test_send},
     {"short segments", test_short_segments},
     {"fast retransmit with sack", test_fast_retransmit},
+    {"holes", test_holes},
     {"a repair lost again", test_lost_repair},
     {"reordering is learned", test_reordering_learned},
     {"fast retransmit without sack", test_without_sack},
