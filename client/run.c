@@ -96,13 +96,14 @@ gondolin_exec_run(struct gondolin_session *session, const struct gondolin_exec_o
 	control = client_connect(session, error);
 	if (control < 0)
 		return control;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
 		rc = -errno;
 		close(control);
 		return client_fail(error, rc, "socketpair: %s", strerror(-rc));
 	}
 	given[0] = pair[0];
 	r.input = pair[1];
+	client_non_blocking(r.input);
 	rc = client_exec_begin(
 	    control, options, GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE, given, &r.x, error);
 	close(pair[0]);

@@ -226,7 +226,7 @@ gondolin_session_start(const struct gondolin_start_options *o, struct gondolin_s
 {
 	char path[SESSION_PATH_SIZE];
 	int rc, config = -1, pair[2] = {-1, -1};
-	pid_t pid;
+	pid_t pid = 0;
 
 	*session = NULL;
 	if (error != NULL)

@@ -32,6 +32,7 @@ run_client(int control, const struct gondolin_exec_options *options)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
+	signal(SIGFPE, SIG_DFL); /* sanitizers have a handler of their own */
 	if (client_exec_begin(control, options, GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE,
 		no_streams, &x, &error) < 0)
 		_exit(99);
