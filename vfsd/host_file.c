@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -190,6 +191,14 @@ host_seek(struct vfs_provider *p, struct vfs_handle *handle, uint64_t offset, in
 
 	(void)p;
 	return at < 0 ? -errno : at;
+}
+
+/* One open file of the guest is one of the host: its lock is that one's. */
+int
+host_flock(struct vfs_provider *p, struct vfs_handle *handle, int operation)
+{
+	(void)p;
+	return flock(HANDLE(handle)->fd, operation | LOCK_NB) < 0 ? -errno : 0;
 }
 
 int

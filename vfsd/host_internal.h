@@ -130,6 +130,7 @@ ssize_t host_copy(struct vfs_provider *p, struct vfs_handle *in, uint64_t in_off
 int host_allocate(
     struct vfs_provider *p, struct vfs_handle *handle, int mode, uint64_t offset, uint64_t length);
 int64_t host_seek(struct vfs_provider *p, struct vfs_handle *handle, uint64_t offset, int whence);
+int host_flock(struct vfs_provider *p, struct vfs_handle *handle, int operation);
 int host_sync(struct vfs_provider *p, struct vfs_handle *handle, bool data_only);
 int host_opendir(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle **out);
 int host_readdir(struct vfs_provider *p, struct vfs_handle *handle, uint64_t cookie,

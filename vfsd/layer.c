@@ -151,6 +151,13 @@ vfs_pass_seek(struct vfs_provider *p, struct vfs_handle *h, uint64_t offset, int
 }
 
 int
+vfs_pass_flock(struct vfs_provider *p, struct vfs_handle *h, int operation)
+{
+	p = owner(p, h->node);
+	return p->ops->flock(p, h, operation);
+}
+
+int
 vfs_pass_sync(struct vfs_provider *p, struct vfs_handle *h, bool data_only)
 {
 	p = owner(p, h->node);

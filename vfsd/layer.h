@@ -48,6 +48,7 @@ ssize_t vfs_pass_copy(struct vfs_provider *p, struct vfs_handle *in, uint64_t in
 int vfs_pass_allocate(
     struct vfs_provider *p, struct vfs_handle *h, int mode, uint64_t offset, uint64_t length);
 int64_t vfs_pass_seek(struct vfs_provider *p, struct vfs_handle *h, uint64_t offset, int whence);
+int vfs_pass_flock(struct vfs_provider *p, struct vfs_handle *h, int operation);
 int vfs_pass_sync(struct vfs_provider *p, struct vfs_handle *h, bool data_only);
 int vfs_pass_opendir(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle **h);
 int vfs_pass_readdir(struct vfs_provider *p, struct vfs_handle *h, uint64_t cookie,

@@ -575,6 +575,7 @@ static const struct vfs_provider_ops hide_ops = {
     .copy = hide_copy,
     .allocate = vfs_pass_allocate,
     .seek = vfs_pass_seek,
+    .flock = vfs_pass_flock,
     .sync = hide_sync,
     .opendir = hide_opendir,
     .readdir = hide_readdir,
@@ -658,6 +659,7 @@ vfs_hide_new(
 	h->config.patterns = NULL;
 	h->layer.base.ops = &hide_ops;
 	h->layer.base.exclusive = lower->exclusive;
+	h->layer.base.shares_locks = lower->shares_locks;
 	h->layer.lower = lower;
 	h->layer.route = hide_route;
 	for (i = 0; i < h->n_patterns; i++)

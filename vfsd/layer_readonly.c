@@ -203,6 +203,7 @@ static const struct vfs_provider_ops readonly_ops = {
     .copy = refuse_copy,
     .allocate = refuse_allocate,
     .seek = vfs_pass_seek,
+    .flock = vfs_pass_flock,
     .sync = vfs_pass_sync,
     .opendir = vfs_pass_opendir,
     .readdir = vfs_pass_readdir,
@@ -223,6 +224,7 @@ vfs_readonly_new(struct vfs_provider *lower, struct vfs_provider **out)
 		return -ENOMEM;
 	l->base.ops = &readonly_ops;
 	l->base.exclusive = lower->exclusive;
+	l->base.shares_locks = lower->shares_locks;
 	l->lower = lower;
 	*out = &l->base;
 	return 0;

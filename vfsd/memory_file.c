@@ -198,8 +198,8 @@ memory_write(struct vfs_provider *p, struct vfs_handle *h, const void *bytes, si
 		memcpy(page + at, (const uint8_t *)bytes + done, part);
 		done += part;
 	}
-	if (done == 0 && size > 0)
-		return error;
+	if (done == 0)
+		return size > 0 ? error : 0;
 	if (offset + done > n->size)
 		n->size = offset + done;
 	if (flags & VFS_WRITE_KILL_PRIVILEGE)

@@ -72,6 +72,7 @@ struct memory_node {
 	struct vfs_node base;
 	uint64_t ino;
 	uint64_t size;
+	bool linkable; /* made without a name, and may get one */
 	uint32_t mode, uid, gid, nlink;
 	struct timespec atime, mtime, ctime;
 	struct memory_entry *seen; /* the name by which it was made or found last, or NULL */

@@ -227,6 +227,12 @@ struct vfs_provider_ops {
 	/* lseek(2) with SEEK_DATA or SEEK_HOLE.  Returns the offset. */
 	int64_t (*seek)(struct vfs_provider *p, struct vfs_handle *h, uint64_t offset, int whence);
 
+	/*
+	 * flock(2) on an open file, without waiting: LOCK_SH, LOCK_EX or LOCK_UN.  -EWOULDBLOCK
+	 * where another one holds it.  Only called where `shares_locks` is set.
+	 */
+	int (*flock)(struct vfs_provider *p, struct vfs_handle *h, int operation);
+
 	/* fsync(2) or fdatasync(2), for a directory's handle too. */
 	int (*sync)(struct vfs_provider *p, struct vfs_handle *h, bool data_only);
 
@@ -273,6 +279,9 @@ struct vfs_provider {
 	 * attributes and written data for as long as it likes.
 	 */
 	bool exclusive;
+	/* True where programs on the host can hold locks on the same files; else flock(2) is the
+	 * guest kernel's own business. */
+	bool shares_locks;
 };
 
 static inline void

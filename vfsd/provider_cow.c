@@ -111,8 +111,10 @@ cow_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 		error = cow_lookup(p, dir, name, out);
 		if (error != 0)
 			return error;
-		error = S_ISREG(out->attr.mode) ? cow_open(p, out->node, flags, h, &unchanged)
-						: -EEXIST;
+		if (S_ISREG(out->attr.mode))
+			error = cow_open(p, out->node, flags, h, &unchanged);
+		else
+			error = S_ISDIR(out->attr.mode) ? -EISDIR : -EEXIST;
 		if (error == 0)
 			error = cow_getattr(p, out->node, *h, &out->attr);
 		if (error != 0)
@@ -249,6 +251,14 @@ sweep_marks(struct cow *c, struct vfs_node *upper)
 	}
 }
 
+/* A file that goes by that name has no place any more until it is found again. */
+static void
+lose_place(struct cow_node *n, const struct cow_node *dir, const char *name)
+{
+	if (n->dir == dir && n->name != NULL && strcmp(n->name, name) == 0)
+		(void)cow_node_move(n, NULL, NULL);
+}
+
 /* Takes the upper side of a name away; the lower one stays hidden by a mark. */
 static int
 remove_name(struct cow *c, struct cow_node *dir, const char *name, struct cow_node *n)
@@ -265,6 +275,8 @@ remove_name(struct cow *c, struct cow_node *dir, const char *name, struct cow_no
 	}
 	if (error == 0 && cow_lower_has(c, dir, name))
 		error = cow_mark(c, dir->upper, name);
+	if (error == 0)
+		lose_place(n, dir, name);
 	return error;
 }
 
@@ -339,6 +351,8 @@ move_name(struct cow *c, struct cow_node *from, const char *old, struct cow_node
 	}
 	if (cow_lower_has(c, from, old))
 		error = cow_mark(c, from->upper, old);
+	if (over != NULL)
+		lose_place(over, to, new);
 	(void)cow_node_move(n, to, new);
 	return error;
 }
@@ -366,10 +380,16 @@ cow_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, struc
 		if (&above->base == e.node)
 			error = -EINVAL;
 	}
+	/* Two names of one file: nothing is to be done. */
+	if (error == 0 && e.node == over.node) {
+		error = flags & RENAME_NOREPLACE ? -EEXIST : 0;
+		goto out;
+	}
 	if (error == 0)
 		error = check_rename(c, NODE(e.node), NODE(over.node), flags);
-	if (error == 0 && e.node != over.node)
+	if (error == 0)
 		error = move_name(c, NODE(from), old, NODE(to), new, NODE(e.node), NODE(over.node));
+out:
 	vfs_node_put(e.node);
 	vfs_node_put(over.node);
 	return error;
@@ -397,6 +417,16 @@ cow_free(struct vfs_provider *p)
 	free(c);
 }
 
+/* Nobody outside can hold a lock on these files. */
+static int
+cow_flock(struct vfs_provider *p, struct vfs_handle *h, int operation)
+{
+	(void)p;
+	(void)h;
+	(void)operation;
+	return -EOPNOTSUPP;
+}
+
 static const struct vfs_provider_ops cow_ops = {
     .name = "cow",
     .free = cow_free,
@@ -419,6 +449,7 @@ static const struct vfs_provider_ops cow_ops = {
     .copy = cow_copy,
     .allocate = cow_allocate,
     .seek = cow_seek,
+    .flock = cow_flock,
     .sync = cow_sync,
     .opendir = cow_opendir,
     .readdir = cow_readdir,

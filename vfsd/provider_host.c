@@ -438,6 +438,7 @@ static const struct vfs_provider_ops host_ops = {
     .copy = host_copy,
     .allocate = host_allocate,
     .seek = host_seek,
+    .flock = host_flock,
     .sync = host_sync,
     .opendir = host_opendir,
     .readdir = host_readdir,
@@ -461,6 +462,7 @@ vfs_host_new(const struct vfs_host_config *config, struct vfs_provider **out)
 		return -ENOMEM;
 	h->base.ops = &host_ops;
 	h->base.exclusive = config->exclusive;
+	h->base.shares_locks = !config->exclusive;
 	h->config = *config;
 	owner_map_init(&h->owners);
 	fd = host_openat(config->root, ".", O_PATH | O_DIRECTORY, 0);

@@ -333,7 +333,7 @@ memory_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 		error = memory_lookup(p, dir, name, out);
 		if (error == 0 && !S_ISREG(out->attr.mode)) {
 			vfs_node_put(out->node);
-			return -EEXIST;
+			return S_ISDIR(out->attr.mode) ? -EISDIR : -EEXIST;
 		}
 	}
 	if (error != 0)
@@ -357,6 +357,7 @@ memory_tmpfile(struct vfs_provider *p, struct vfs_node *dir, const struct vfs_ma
 		n = node_new(MEMORY(p), make, NODE(dir), &error);
 	if (error != 0)
 		return error;
+	n->linkable = !(flags & O_EXCL);
 	*h = memory_handle(MEMORY(p), n, flags, false);
 	if (*h == NULL)
 		error = -ENOMEM;
@@ -377,6 +378,8 @@ memory_link(struct vfs_provider *p, struct vfs_node *node, struct vfs_node *dir,
 		return error;
 	if (S_ISDIR(NODE(node)->mode))
 		return -EPERM;
+	if (NODE(node)->nlink == 0 && !NODE(node)->linkable)
+		return -ENOENT;
 	if (*find(m, NODE(dir), name) != NULL)
 		return -EEXIST;
 	if (NODE(node)->nlink == UINT32_MAX)
@@ -466,16 +469,20 @@ memory_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, st
 	struct memory *m = MEMORY(p);
 	struct memory_entry *a, *b;
 	struct memory_node *n, *gone;
-	int error = check_dir(m, NODE(to));
+	int error = check_dir(m, NODE(from));
 
+	if (error == 0)
+		error = check_dir(m, NODE(to));
 	if (error != 0)
 		return error;
 	a = *find(m, NODE(from), old);
 	b = *find(m, NODE(to), new);
 	if (a == NULL)
 		return -ENOENT;
+	if (b != NULL && a->node == b->node)
+		return flags == RENAME_NOREPLACE ? -EEXIST : 0;
 	error = check_rename(a->node, NODE(to), b != NULL ? b->node : NULL, flags);
-	if (error != 0 || (b != NULL && a->node == b->node))
+	if (error != 0)
 		return error;
 	n = a->node;
 	if (flags == RENAME_EXCHANGE) {
@@ -623,6 +630,16 @@ memory_free(struct vfs_provider *p)
 	free(m);
 }
 
+/* Nobody outside can hold a lock on these files. */
+static int
+memory_flock(struct vfs_provider *p, struct vfs_handle *h, int operation)
+{
+	(void)p;
+	(void)h;
+	(void)operation;
+	return -EOPNOTSUPP;
+}
+
 static const struct vfs_provider_ops memory_ops = {
     .name = "memory",
     .free = memory_free,
@@ -645,6 +662,7 @@ static const struct vfs_provider_ops memory_ops = {
     .copy = memory_copy,
     .allocate = memory_allocate,
     .seek = memory_seek,
+    .flock = memory_flock,
     .sync = memory_sync,
     .opendir = memory_opendir,
     .readdir = memory_readdir,

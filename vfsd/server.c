@@ -179,6 +179,8 @@ on_init(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *nod
 		return -EPROTO;
 	if (s->provider->exclusive)
 		want |= FUSE_WRITEBACK_CACHE;
+	if (s->provider->shares_locks)
+		want |= FUSE_FLOCK_LOCKS;
 	out.flags = in->flags & want;
 	if (!(out.flags & FUSE_MAX_PAGES))
 		out.max_write = 32u * 4096u;
@@ -195,13 +197,13 @@ on_nothing(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *
 	return 0;
 }
 
-/* An interrupted request is answered already, or is a waiting lock. */
+/* What is interrupted is answered already, or is a waiting lock. */
 static ssize_t
 on_interrupt(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node)
 {
-	(void)s;
-	(void)r;
 	(void)node;
+	/* A broken transport shows with the next reply. */
+	(void)server_locks_interrupt(s, r->arg.interrupt.unique);
 	return SERVER_NO_REPLY;
 }
 
@@ -250,6 +252,8 @@ static const struct row rows[FUSE_OPCODES_MAX] = {
     [FUSE_FALLOCATE] = {server_fallocate, true},
     [FUSE_LSEEK] = {server_lseek, true},
     [FUSE_COPY_FILE_RANGE] = {server_copy, true},
+    [FUSE_SETLK] = {server_setlk, true},
+    [FUSE_SETLKW] = {server_setlk, true},
     [FUSE_IOCTL] = {server_ioctl, false},
 };
 
@@ -382,6 +386,8 @@ vfs_server_new(const struct vfs_server_config *config, struct vfs_server **out)
 	limits = &s->config.limits;
 	vfs_table_init(&s->nodes, limits->nodes > 0 ? limits->nodes : VFS_NODES_DEFAULT);
 	vfs_table_init(&s->handles, limits->handles > 0 ? limits->handles : VFS_HANDLES_DEFAULT);
+	if (limits->locks == 0)
+		limits->locks = VFS_LOCKS_DEFAULT;
 	s->fresh_ns = s->provider->exclusive ? TRUST_EXCLUSIVE_NS : config->fresh_ms * 1000000ull;
 	s->out = malloc(sizeof(*s->out));
 	root = s->provider->ops->root(s->provider);
@@ -408,6 +414,7 @@ vfs_server_free(struct vfs_server *s)
 
 	if (s == NULL)
 		return;
+	server_locks_clear(s);
 	for (i = VFS_TABLE_FIRST; i < s->handles.next; i++) {
 		struct vfs_handle *h = vfs_table_at(&s->handles, i, &id)->thing;
 
@@ -433,5 +440,5 @@ vfs_server_usage(const struct vfs_server *s, struct vfs_usage *out)
 {
 	out->nodes = s->nodes.used;
 	out->handles = s->handles.used;
-	out->locks = 0;
+	out->waiting = s->n_waiters;
 }

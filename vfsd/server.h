@@ -31,7 +31,7 @@ struct vfs_record {
 struct vfs_limits {
 	uint32_t nodes;   /* that the guest may know at once; lookup past it is ENOMEM */
 	uint32_t handles; /* open files and directories; past it ENFILE */
-	uint32_t locks;   /* held and waiting; past it ENOLCK */
+	uint32_t locks;   /* that wait at once; past it ENOLCK */
 };
 
 #define VFS_NODES_DEFAULT   (1u << 20)
@@ -69,9 +69,19 @@ void vfs_server_free(struct vfs_server *s);
  */
 int vfs_server_request(struct vfs_server *s, const uint8_t *bytes, size_t length);
 
+/*
+ * Tries the locks again that wait for somebody else.  To be called after each batch of requests,
+ * and every VFS_LOCK_RETRY_MS while vfs_server_usage says that some wait: a program on the host
+ * tells nobody when it lets go.  Returns 0 or the transport's -errno.
+ */
+int vfs_server_retry_locks(struct vfs_server *s);
+
+#define VFS_LOCK_RETRY_MS 50u
+
 /* Figures for tests and for status. */
 struct vfs_usage {
-	uint32_t nodes, handles, locks;
+	uint32_t nodes, handles;
+	uint32_t waiting; /* locks */
 };
 void vfs_server_usage(const struct vfs_server *s, struct vfs_usage *out);
 

@@ -93,6 +93,7 @@ server_release(struct vfs_server *s, const struct fuse_request *r, struct vfs_no
 	if (h == NULL)
 		return -EBADF;
 	vfs_table_remove(&s->handles, r->arg.release.fh);
+	server_locks_release(s, h);
 	s->provider->ops->close(s->provider, h);
 	return 0;
 }

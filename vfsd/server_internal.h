@@ -11,7 +11,9 @@ struct vfs_server {
 	struct vfs_provider *provider;
 	struct vfs_table nodes;   /* of struct vfs_node; the table holds one reference to each */
 	struct vfs_table handles; /* of struct vfs_handle */
-	bool ready;               /* INIT is done */
+	struct server_waiter *waiters; /* locks that wait, in order of their asking */
+	uint32_t n_waiters;
+	bool ready; /* INIT is done */
 	uint64_t fresh_ns;
 	struct {
 		struct fuse_out_header header;
@@ -70,5 +72,16 @@ server_op server_getattr, server_setattr, server_readlink, server_access, server
 server_op server_open, server_read, server_write, server_release, server_flush, server_fsync,
     server_fallocate, server_lseek, server_copy, server_opendir, server_readdir, server_readdirplus,
     server_ioctl;
+
+/* Locks: server_locks.c */
+server_op server_setlk;
+
+/* Answers a waiting lock with -EINTR.  Returns 0, also where there is none; or the transport's
+ * error. */
+int server_locks_interrupt(struct vfs_server *s, uint64_t unique);
+
+/* Answers what waits through a handle that ends, with -EBADF. */
+void server_locks_release(struct vfs_server *s, const struct vfs_handle *h);
+void server_locks_clear(struct vfs_server *s);
 
 #endif

@@ -76,6 +76,7 @@ serve(struct vfs_server *server, struct vfs_device *device, int signals)
 	struct pollfd polls[2] = {
 	    {.fd = device->fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
 	uint8_t *buffer = malloc(FUSE_REQUEST_MAX);
+	struct vfs_usage use;
 	ssize_t n;
 	int error = 0;
 
@@ -91,7 +92,12 @@ serve(struct vfs_server *server, struct vfs_device *device, int signals)
 			break;
 		if (n != -EAGAIN && n != -EINTR)
 			error = (int)n;
-		if (error == 0 && poll(polls, 2, -1) > 0 && (polls[1].revents & POLLIN))
+		if (error == 0)
+			error = vfs_server_retry_locks(server);
+		vfs_server_usage(server, &use);
+		if (error == 0 &&
+		    poll(polls, 2, use.waiting > 0 ? (int)VFS_LOCK_RETRY_MS : -1) > 0 &&
+		    (polls[1].revents & POLLIN))
 			break;
 	}
 	free(buffer);
