@@ -53,6 +53,10 @@ declare_root(const struct jail_profile *p, FILE *out)
 {
 	const struct jail_bind *b;
 
+	if (!(p->walls & JAIL_ROOT)) {
+		fprintf(out, "  root: the invoker's\n");
+		return;
+	}
 	fprintf(out, "  root, read-only%s\n", p->binds == NULL ? ": empty" : "");
 	for (b = p->binds; b != NULL && b->path != NULL; b++)
 		fprintf(out, "    %s%s%s%s\n", b->target != NULL ? b->target : b->path,
@@ -88,12 +92,14 @@ jail_declare(const struct jail_profile *p, const struct jail_identity *id, FILE 
 	size_t i;
 
 	fprintf(out, "%s: %s\n", p->name, p->job);
-	if (id->root_started)
+	if (!(p->walls & JAIL_USER))
+		fprintf(out, "  uid %u: the invoker\n", id->uid);
+	else if (id->root_started)
 		fprintf(out, "  uid %u, gid %u, no groups\n", id->uid, id->gid);
 	else
 		fprintf(out, "  uid 0 of a user namespace of its own, which is uid %u outside\n",
 		    id->uid);
-	fprintf(out, "  capabilities: %s\n", p->walls & JAIL_CAPS ? "none" : "not limited");
+	fprintf(out, "  capabilities: %s\n", p->walls & JAIL_CAPS ? "none" : "the invoker's");
 	declare_walls(p, out);
 	declare_root(p, out);
 	fprintf(out, "  limits\n");
@@ -199,12 +205,16 @@ jail_declare_json(
 	json_open(w, '{');
 	json_member_string(w, "name", p->name);
 	json_member_string(w, "job", p->job);
-	json_member_bool(w, "user_namespace", !id->root_started);
+	json_member_bool(w, "user_namespace", p->walls & JAIL_USER && !id->root_started);
 	json_member_integer(w, "uid", id->uid);
 	json_member_integer(w, "gid", id->gid);
 	json_key(w, "capabilities");
-	json_open(w, '[');
-	json_close(w, ']');
+	if (p->walls & JAIL_CAPS) {
+		json_open(w, '[');
+		json_close(w, ']');
+	} else {
+		json_put_null(w); /* the invoker's */
+	}
 	walls_json(p, w);
 	root_json(p, w);
 	limits_json(p, w);
