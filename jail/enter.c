@@ -113,8 +113,8 @@ drop_privileges(const struct jail_profile *profile, int ruleset, struct jail_fai
 }
 
 int
-jail_walls_build(
-    const struct jail_profile *profile, const struct jail_identity *id, struct jail_failure *f)
+jail_walls_build(const struct jail_profile *profile, const struct jail_identity *id,
+    struct jail_grants grants, struct jail_failure *f)
 {
 	const unsigned walls = profile->walls;
 	int stat_fd, ruleset = -1, error = 0;
@@ -129,7 +129,7 @@ jail_walls_build(
 	if (error == 0 && walls & JAIL_ROOT && walls & JAIL_MOUNT)
 		error = jail_root_build(profile->binds, f);
 	if (error == 0 && walls & JAIL_LANDLOCK) {
-		ruleset = jail_landlock_prepare(profile->binds, !(walls & JAIL_NET), f);
+		ruleset = jail_landlock_prepare(profile->binds, grants, !(walls & JAIL_NET), f);
 		error = ruleset < 0 && ruleset != -ENOSYS ? ruleset : 0;
 	}
 	if (error == 0 && walls & JAIL_USER && id->root_started)
@@ -142,8 +142,8 @@ jail_walls_build(
 
 /* All walls of the profile, or the process's end. */
 static void
-build_or_exit(const struct jail_profile *profile, const struct jail_identity *id, int error,
-    struct jail_failure *f)
+build_or_exit(const struct jail_profile *profile, const struct jail_identity *id,
+    struct jail_grants grants, int error, struct jail_failure *f)
 {
 	struct jail_filter filter = {NULL, 0};
 	char name[16];
@@ -154,7 +154,7 @@ build_or_exit(const struct jail_profile *profile, const struct jail_identity *id
 	if (error == 0 && profile->walls & JAIL_SECCOMP)
 		error = jail_filter_build(profile, -1, &filter, f);
 	if (error == 0)
-		error = jail_walls_build(profile, id, f);
+		error = jail_walls_build(profile, id, grants, f);
 	if (error == 0 && profile->walls & JAIL_SECCOMP) {
 		error = jail_trap_install(f);
 		if (error == 0) {
@@ -172,13 +172,19 @@ build_or_exit(const struct jail_profile *profile, const struct jail_identity *id
 }
 
 void
-jail_enter(const struct jail_profile *profile)
+jail_enter_granting(const struct jail_profile *profile, const struct jail_grant *grants, size_t n)
 {
 	struct jail_failure f = {""};
 	struct jail_identity id;
 	int error = read_identity(&id, &f);
 
-	build_or_exit(profile, &id, error, &f);
+	build_or_exit(profile, &id, (struct jail_grants){grants, n}, error, &f);
+}
+
+void
+jail_enter(const struct jail_profile *profile)
+{
+	jail_enter_granting(profile, NULL, 0);
 }
 
 void
@@ -187,5 +193,5 @@ jail_confine(const struct jail_profile *profile)
 	const struct jail_identity same = {0};
 	struct jail_failure f = {""};
 
-	build_or_exit(profile, &same, 0, &f);
+	build_or_exit(profile, &same, (struct jail_grants){NULL, 0}, 0, &f);
 }

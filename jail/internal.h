@@ -58,12 +58,19 @@ int jail_limits_apply(const struct jail_limit *limits, size_t n, struct jail_fai
 /* Permitted, effective, inheritable and ambient sets emptied. */
 int jail_caps_drop(struct jail_failure *f);
 
+struct jail_grants {
+	const struct jail_grant *v;
+	size_t n;
+};
+
 /*
- * A ruleset for the current root: no path but the binds, no port unless keeps_net.  Returns its
+ * A ruleset for the current root: no path but the binds and what is beneath the grants, no port
+ * unless keeps_net.  Returns its
  * descriptor (not close-on-exec: it stays open as the sign by which audit knows), -ENOSYS without a
  * line where the kernel has no Landlock, or -errno.
  */
-int jail_landlock_prepare(const struct jail_bind *binds, bool keeps_net, struct jail_failure *f);
+int jail_landlock_prepare(const struct jail_bind *binds, struct jail_grants grants, bool keeps_net,
+    struct jail_failure *f);
 
 /* Enforces it on this thread and checks that it holds.  Needs no_new_privs. */
 int jail_landlock_enforce(int ruleset, struct jail_failure *f);
@@ -131,8 +138,8 @@ int jail_cgroup_find(char *mountinfo, char *cgroup, char *path, size_t size);
  * All steps but seccomp, for a process that has its namespaces already; only those whose bit is in
  * profile->walls.
  */
-int jail_walls_build(
-    const struct jail_profile *profile, const struct jail_identity *id, struct jail_failure *f);
+int jail_walls_build(const struct jail_profile *profile, const struct jail_identity *id,
+    struct jail_grants grants, struct jail_failure *f);
 
 /*
  * Asks for SIGKILL when the parent dies, and makes sure that it has not died before.  stat_fd is

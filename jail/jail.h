@@ -17,7 +17,8 @@
  *		capability sets emptied
  *		no_new_privs
  *		non-dumpable, after the change of uid, which touches the same flag
- *		Landlock (no path, no port, no signal; where the kernel has it)
+ *		Landlock (no path but below granted directories, no port, no signal; where the
+ *		kernel has it)
  *		seccomp, last, since the steps before it need calls that it forbids
  *
  * The process is pid 1 of its pid namespace.  So signals of default disposition that are sent to it
@@ -250,6 +251,20 @@ int jail_notified(int notify_fd, int pidfd, char *report, size_t report_size);
  * with one thread, and once.
  */
 void jail_enter(const struct jail_profile *profile);
+
+/*
+ * A directory that the process was handed and works beneath.  Landlock lets it read and execute
+ * there, with `write` change everything but device nodes; without a grant it would open nothing.
+ * Which descriptor it is, is known only at run time, so it is no part of the profile.
+ */
+struct jail_grant {
+	int fd; /* O_PATH will do; the caller's */
+	bool write;
+};
+
+/* The same with access beneath n directories. */
+void
+jail_enter_granting(const struct jail_profile *profile, const struct jail_grant *grants, size_t n);
 
 /*
  * The same for a process that was forked without jail_spawn(), and stays its invoker in its

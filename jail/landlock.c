@@ -20,18 +20,20 @@ struct ruleset {
 	uint64_t scoped;
 };
 
-#define FS_EXECUTE   (1u << 0)
-#define FS_WRITE     (1u << 1)
-#define FS_READ      (1u << 2)
-#define FS_READ_DIR  (1u << 3)
-#define FS_IOCTL_DEV (1u << 15)
+#define FS_EXECUTE    (1u << 0)
+#define FS_WRITE      (1u << 1)
+#define FS_READ       (1u << 2)
+#define FS_READ_DIR   (1u << 3)
+#define FS_MAKE_CHAR  (1u << 6)
+#define FS_MAKE_BLOCK (1u << 11)
+#define FS_IOCTL_DEV  (1u << 15)
 
-#define FS_ABI_1     0x1fffu
-#define FS_ABI_2     0x3fffu
-#define FS_ABI_3     0x7fffu
-#define FS_ABI_5     0xffffu
-#define NET_ALL      0x3u /* bind and connect, TCP */
-#define SCOPES       0x3u /* abstract Unix sockets, signals */
+#define FS_ABI_1      0x1fffu
+#define FS_ABI_2      0x3fffu
+#define FS_ABI_3      0x7fffu
+#define FS_ABI_5      0xffffu
+#define NET_ALL       0x3u /* bind and connect, TCP */
+#define SCOPES        0x3u /* abstract Unix sockets, signals */
 
 /* What each ABI version can forbid. */
 static const struct ruleset known[] = {
@@ -86,13 +88,31 @@ out:
 	return error;
 }
 
+/* What lies beneath a directory that the process was handed. */
+static int
+allow_grant(int ruleset, const struct jail_grant *grant, uint64_t handled)
+{
+	const uint64_t devices = FS_MAKE_CHAR | FS_MAKE_BLOCK | FS_IOCTL_DEV;
+	struct landlock_path_beneath_attr rule = {
+	    .parent_fd = grant->fd, .allowed_access = FS_READ | FS_READ_DIR | FS_EXECUTE};
+
+	if (grant->write)
+		rule.allowed_access = FS_ABI_5 & ~devices;
+	rule.allowed_access &= handled;
+	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
+		   ? -errno
+		   : 0;
+}
+
 int
-jail_landlock_prepare(const struct jail_bind *binds, bool keeps_net, struct jail_failure *f)
+jail_landlock_prepare(const struct jail_bind *binds, struct jail_grants grants, bool keeps_net,
+    struct jail_failure *f)
 {
 	const size_t n_known = sizeof(known) / sizeof(known[0]);
 	size_t version = landlock_version();
 	struct ruleset attr;
 	int fd, error;
+	size_t i;
 
 	if (version == 0)
 		return -ENOSYS;
@@ -109,6 +129,13 @@ jail_landlock_prepare(const struct jail_bind *binds, bool keeps_net, struct jail
 		if (error < 0 && !(error == -ENOENT && binds->optional)) {
 			close(fd);
 			return jail_fail(f, -error, "cannot let Landlock allow %s", path);
+		}
+	}
+	for (i = 0; i < grants.n; i++) {
+		error = allow_grant(fd, &grants.v[i], attr.access_fs);
+		if (error < 0) {
+			close(fd);
+			return jail_fail(f, -error, "cannot let Landlock allow a directory");
 		}
 	}
 	if (fcntl(fd, F_SETFD, 0) < 0) {

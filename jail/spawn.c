@@ -251,7 +251,8 @@ exec_foreign(struct start *st, struct jail_failure *f)
 	if (error == 0)
 		error = jail_filter_build(s->profile, st->status_fd, &filter, f);
 	if (error == 0)
-		error = jail_walls_build(s->profile, &s->identity, f);
+		error =
+		    jail_walls_build(s->profile, &s->identity, (struct jail_grants){NULL, 0}, f);
 	if (error < 0)
 		return error;
 	if (s->profile->walls & JAIL_SECCOMP) {
