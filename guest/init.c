@@ -19,6 +19,7 @@
 #include "guest/agent.h"
 #include "guest/device.h"
 #include "guest/limits.h"
+#include "guest/relay.h"
 #include "ipc/agent_frame.h"
 #include "ipc/log.h"
 
@@ -35,21 +36,29 @@ init_error(int error, const char *format, ...)
 	return -error;
 }
 
-int
-init_parse_command_line(const char *text, bool *read_only)
+static bool
+word_is(const char *word, size_t n, const char *text)
 {
-	static const char name[] = "gondolin.rootfs=";
-	const char *word = text, *value;
+	return n == strlen(text) && strncmp(word, text, n) == 0;
+}
+
+int
+init_parse_command_line(const char *text, struct init_options *o)
+{
+	static const char rootfs[] = "gondolin.rootfs=";
+	const char *word = text;
 	size_t n;
 
-	*read_only = false;
+	*o = (struct init_options){false, false};
 	for (; *word != '\0'; word += strspn(word, " \n")) {
 		n = strcspn(word, " \n");
-		value = word + sizeof(name) - 1;
-		if (n == sizeof(name) + 1 && strncmp(word, name, sizeof(name) - 1) == 0 &&
-		    (strncmp(value, "ro", 2) == 0 || strncmp(value, "rw", 2) == 0))
-			*read_only = value[1] == 'o';
-		else if (strncmp(word, name, sizeof(name) - 1) == 0)
+		if (word_is(word, n, "gondolin.rootfs=ro"))
+			o->read_only = true;
+		else if (word_is(word, n, "gondolin.rootfs=rw"))
+			o->read_only = false;
+		else if (word_is(word, n, "gondolin.mounts"))
+			o->mounts = true;
+		else if (strncmp(word, rootfs, sizeof(rootfs) - 1) == 0)
 			return init_error(EINVAL, "%.*s is neither ro nor rw", (int)n, word);
 		word += n;
 	}
@@ -57,7 +66,7 @@ init_parse_command_line(const char *text, bool *read_only)
 }
 
 static int
-read_command_line(bool *read_only)
+read_command_line(struct init_options *o)
 {
 	char text[4096];
 	ssize_t n;
@@ -71,7 +80,7 @@ read_command_line(bool *read_only)
 	if (n < 0)
 		return init_error(errno, "cannot read /proc/cmdline");
 	text[n] = '\0';
-	return init_parse_command_line(text, read_only);
+	return init_parse_command_line(text, o);
 }
 
 static int
@@ -134,25 +143,25 @@ static void __attribute__((noreturn)) agent_main(int events, int grace)
 	_exit(0);
 }
 
-int
-init_reap_until(pid_t agent)
+pid_t
+init_reap_until(pid_t agent, pid_t relay, int *status)
 {
 	pid_t pid;
-	int status;
 
 	do
-		pid = waitpid(-1, &status, 0);
-	while (pid != agent && (pid > 0 || errno == EINTR));
-	return status;
+		pid = waitpid(-1, status, 0);
+	while ((pid > 0 && pid != agent && pid != relay) || (pid < 0 && errno == EINTR));
+	return pid;
 }
 
-/* Runs the agent and reaps until it ends.  Returns the grace that the host gives, in ms. */
+/* Runs the agent and reaps until it or the relay ends.  Returns the grace that the host gives, in
+ * ms. */
 static uint32_t
-run_agent(int events)
+run_agent(int events, pid_t relay)
 {
 	uint32_t grace_ms = 0;
 	int grace[2], status;
-	pid_t agent;
+	pid_t agent, ended;
 
 	if (pipe2(grace, O_CLOEXEC | O_NONBLOCK) < 0) {
 		init_error(errno, "no pipe");
@@ -166,18 +175,20 @@ run_agent(int events)
 		return 0;
 	}
 	close(events);
-	status = init_reap_until(agent);
-	if (WIFSIGNALED(status))
-		log_line("gondolin-guest: the agent died of signal %d", WTERMSIG(status));
+	ended = init_reap_until(agent, relay, &status);
+	if (ended > 0 && WIFSIGNALED(status))
+		log_line("gondolin-guest: the %s died of signal %d",
+		    ended == agent ? "agent" : "relay of the mounts", WTERMSIG(status));
+	if (ended != agent)
+		return 0;
 	if (read(grace[0], &grace_ms, sizeof(grace_ms)) != (ssize_t)sizeof(grace_ms))
 		grace_ms = 0;
 	return grace_ms < INIT_GRACE_MAX_MS ? grace_ms : INIT_GRACE_MAX_MS;
 }
 
 static int
-boot(int *events)
+boot(int *events, struct init_options *o)
 {
-	bool read_only = false;
 	int rc;
 
 	*events = -1;
@@ -187,8 +198,8 @@ boot(int *events)
 	*events = device_events_open();
 	if (*events < 0)
 		return init_error(-*events, "no kernel events");
-	if ((rc = modules_load("/modules.list")) < 0 || (rc = read_command_line(&read_only)) < 0 ||
-	    (rc = mounts_switch_root(*events, read_only)) < 0 || (rc = mounts_late()) < 0 ||
+	if ((rc = modules_load("/modules.list")) < 0 || (rc = read_command_line(o)) < 0 ||
+	    (rc = mounts_switch_root(*events, o->read_only)) < 0 || (rc = mounts_late()) < 0 ||
 	    (rc = init_identity()) < 0)
 		return rc;
 	return 0;
@@ -197,12 +208,18 @@ boot(int *events)
 void
 init_main(void)
 {
+	struct init_options options = {false, false};
 	uint32_t grace_ms = 0;
+	pid_t relay = 0;
 	int events;
 
 	umask(022);
-	if (boot(&events) == 0)
-		grace_ms = run_agent(events);
-	shutdown_processes(grace_ms);
+	if (boot(&events, &options) == 0) {
+		if (options.mounts)
+			relay = relay_start(events);
+		if (relay >= 0)
+			grace_ms = run_agent(events, relay);
+	}
+	shutdown_processes(grace_ms, relay);
 	shutdown_machine();
 }

@@ -11,7 +11,8 @@
  * reaps, until the agent ends; then it ends the guest.
  *
  * The kernel's command line says `gondolin.rootfs=ro` or `gondolin.rootfs=rw` (the default).  With
- * ro the only writable places are the tmpfs on /run, /tmp and /dev/shm.
+ * ro the only writable places are the tmpfs on /run, /tmp and /dev/shm.  The word `gondolin.mounts`
+ * says that vfsd's port is there: the mounts come before the agent (relay.h).
  *
  * Whatever fails is one line on the console that begins "gondolin-guest: ", and the guest powers
  * off.
@@ -40,8 +41,13 @@ int mounts_early(void);
 /* Loads what path lists.  A module that is missing or fails is said and passed over. */
 int modules_load(const char *list);
 
-/* Finds gondolin.rootfs in a kernel command line. */
-int init_parse_command_line(const char *text, bool *read_only);
+/* What the kernel's command line says to init. */
+struct init_options {
+	bool read_only; /* gondolin.rootfs=ro */
+	bool mounts;    /* gondolin.mounts */
+};
+
+int init_parse_command_line(const char *text, struct init_options *o);
 
 /* Mounts the root device on /newroot, moves there and deletes the initramfs's content. */
 int mounts_switch_root(int events, bool read_only);
@@ -54,14 +60,18 @@ int init_identity(void);
 
 /* ---- The end ---- */
 
-/* Reaps every child until `agent` has ended; returns its wait status. */
-int init_reap_until(pid_t agent);
+/*
+ * Reaps every child until `agent` or `relay` (0: there is none) has ended; returns which, with its
+ * wait status.
+ */
+pid_t init_reap_until(pid_t agent, pid_t relay, int *status);
 
 /*
- * SIGTERM to every process, SIGKILL to what is left after grace_ms, file systems made clean.
- * Callable only in process 1 of a pid namespace.
+ * SIGTERM to every process, SIGKILL to what is left after grace_ms, or as soon as only `relay` (0:
+ * there is none) is left, which the others need for their files.  Callable only in process 1 of a
+ * pid namespace.
  */
-void shutdown_processes(uint32_t grace_ms);
+void shutdown_processes(uint32_t grace_ms, pid_t relay);
 
 /* Makes the file systems clean and powers off; does not return. */
 void shutdown_machine(void) __attribute__((noreturn));

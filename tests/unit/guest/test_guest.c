@@ -193,26 +193,30 @@ test_command_line(void)
 	static const struct {
 		const char *text;
 		int rc;
-		bool read_only;
+		bool read_only, mounts;
 	} rows[] = {
-	    {"", 0, false},
-	    {"console=ttyS0 panic=-1\n", 0, false},
-	    {"gondolin.rootfs=ro", 0, true},
-	    {"a gondolin.rootfs=ro b\n", 0, true},
-	    {"gondolin.rootfs=rw\n", 0, false},
-	    {"gondolin.rootfs=ro gondolin.rootfs=rw", 0, false},
-	    {"xgondolin.rootfs=ro", 0, false},
-	    {"gondolin.rootfs=", -EINVAL, false},
-	    {"gondolin.rootfs=r", -EINVAL, false},
-	    {"gondolin.rootfs=rox", -EINVAL, false},
+	    {"", 0, false, false},
+	    {"console=ttyS0 panic=-1\n", 0, false, false},
+	    {"gondolin.rootfs=ro", 0, true, false},
+	    {"a gondolin.rootfs=ro b\n", 0, true, false},
+	    {"gondolin.rootfs=rw\n", 0, false, false},
+	    {"gondolin.rootfs=ro gondolin.rootfs=rw", 0, false, false},
+	    {"xgondolin.rootfs=ro", 0, false, false},
+	    {"gondolin.rootfs=ro gondolin.mounts\n", 0, true, true},
+	    {"gondolin.mounts=1 xgondolin.mounts gondolin.mount", 0, false, false},
+	    {"gondolin.rootfs=", -EINVAL, false, false},
+	    {"gondolin.rootfs=r", -EINVAL, false, false},
+	    {"gondolin.rootfs=rox", -EINVAL, false, false},
 	};
-	bool read_only;
+	struct init_options o;
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		CU_ASSERT_EQUAL(init_parse_command_line(rows[i].text, &read_only), rows[i].rc);
-		if (rows[i].rc == 0)
-			CU_ASSERT_EQUAL(read_only, rows[i].read_only);
+		CU_ASSERT_EQUAL(init_parse_command_line(rows[i].text, &o), rows[i].rc);
+		if (rows[i].rc == 0) {
+			CU_ASSERT_EQUAL(o.read_only, rows[i].read_only);
+			CU_ASSERT_EQUAL(o.mounts, rows[i].mounts);
+		}
 	}
 }
 

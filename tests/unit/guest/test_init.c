@@ -67,7 +67,8 @@ reap_body(void)
 	}
 	if (agent < 0)
 		return 1;
-	status = init_reap_until(agent);
+	if (init_reap_until(agent, 0, &status) != agent)
+		return 4;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 7)
 		return 2;
 	while (waitpid(-1, NULL, 0) > 0)
@@ -85,7 +86,8 @@ signal_body(void)
 		raise(SIGKILL);
 		_exit(0);
 	}
-	status = init_reap_until(agent);
+	if (init_reap_until(agent, 0, &status) != agent)
+		return 4;
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 0 : 1;
 }
 
@@ -131,7 +133,7 @@ shutdown_body(void)
 				pause();
 	}
 	wait_ready();
-	shutdown_processes(300);
+	shutdown_processes(300, 0);
 	if (!no_children())
 		return 2;
 	return read(note[0], &c, 1) == 1 && c == 't' ? 0 : 3;
@@ -140,8 +142,8 @@ shutdown_body(void)
 static int
 shutdown_of_nothing_body(void)
 {
-	shutdown_processes(60000);
-	shutdown_processes(0);
+	shutdown_processes(60000, 0);
+	shutdown_processes(0, 0);
 	return no_children() ? 0 : 1;
 }
 
