@@ -48,7 +48,6 @@ static const struct {
 	bool (*asked)(const struct config *c); /* NULL: written is asked for */
 } unsupported[] = {
     {"network", "network", NULL},
-    {"mount", "mount", NULL},
     {"ingress", "ingress", NULL},
     {"ssh", "ssh", NULL},
     {"hooks", "hooks", NULL},

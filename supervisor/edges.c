@@ -9,11 +9,14 @@
 const struct edge_row edge_rows[EDGES] = {
     [EDGE_VMRUNNER] = {"vmrunner", "ipc/vmrunner.proto", PROCESS_SUPERVISOR, PROCESS_VMRUNNER,
 	SOCK_SEQPACKET},
+    [EDGE_VFSD] = {"vfsd", "ipc/vfsd.proto", PROCESS_SUPERVISOR, PROCESS_VFSD, SOCK_SEQPACKET},
     [EDGE_CONSOLE] = {"console", "the serial console's bytes", PROCESS_QEMU, PROCESS_VMRUNNER,
 	SOCK_STREAM},
     [EDGE_QMP] = {"qmp", "QMP (JSON lines)", PROCESS_QEMU, PROCESS_VMRUNNER, SOCK_STREAM},
     [EDGE_AGENT] = {"agent", "the agent's virtio-serial port (ipc/agent.proto)", PROCESS_QEMU,
 	PROCESS_VMRUNNER, SOCK_STREAM},
+    [EDGE_VFS] = {"vfs", "the mounts' virtio-serial port (vfsd/transport.h)", PROCESS_QEMU,
+	PROCESS_VFSD, SOCK_STREAM},
 };
 
 int

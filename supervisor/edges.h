@@ -12,10 +12,12 @@
 
 enum edge_id {
 	EDGE_VMRUNNER, /* supervisor and vmrunner */
-	EDGE_CONSOLE,  /* QEMU and vmrunner; this one and the two below are made anew for each
-			  attempt */
+	EDGE_VFSD,     /* supervisor and vfsd */
+	EDGE_CONSOLE,  /* QEMU and vmrunner; this one and those below are made anew for each attempt
+			*/
 	EDGE_QMP,
 	EDGE_AGENT,
+	EDGE_VFS, /* QEMU and vfsd */
 	EDGES,
 };
 

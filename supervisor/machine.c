@@ -79,6 +79,7 @@ describe_machine(const struct machine *m, struct qemu_machine *q)
 	    .memory = m->config->vm.memory,
 	    .kvm = m->kvm,
 	    .writable_root = m->config->vm.rootfs != CONFIG_ROOTFS_READONLY,
+	    .mounts = m->config->n_mounts > 0,
 	    .verbose_console = m->proving,
 	    .tsc_khz = m->kvm ? 0 : qemu_tsc_khz(),
 	    .cmdline = m->image->manifest.cmdline,
@@ -106,6 +107,8 @@ make_edges(struct machine *m)
 
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]) && rc == 0; i++)
 		rc = edge_make(&m->edges[ours[i]], ours[i]);
+	if (rc == 0 && m->config->n_mounts > 0)
+		rc = edge_make(&m->edges[EDGE_VFS], EDGE_VFS);
 	return rc;
 }
 
@@ -184,6 +187,7 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
 	    [QEMU_FD_CONSOLE - 3] = m->edges[EDGE_CONSOLE].a,
 	    [QEMU_FD_QMP - 3] = m->edges[EDGE_QMP].a,
 	    [QEMU_FD_AGENT - 3] = m->edges[EDGE_AGENT].a,
+	    [QEMU_FD_VFS - 3] = m->edges[EDGE_VFS].a,
 	    [QEMU_FD_ROOTFS - 3] = m->image->fds[IMAGE_ROOTFS],
 	    [QEMU_FD_OVERLAY - 3] = overlay,
 	};

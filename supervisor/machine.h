@@ -30,7 +30,7 @@ struct machine {
 	bool proving;    /* the present attempt decides about KVM */
 	unsigned attempt;
 	unsigned failures;        /* of attempts that were not proofs */
-	struct edge edges[EDGES]; /* CONSOLE, QMP, AGENT of the present attempt */
+	struct edge edges[EDGES]; /* CONSOLE to VFS, of the present attempt */
 };
 
 /* Chooses the accelerator and finds QEMU.  Returns 0 or -errno with a line in error. */
@@ -38,8 +38,8 @@ int machine_prepare(struct machine *m, const struct config *c, const struct imag
     char *error, size_t error_size);
 
 /*
- * Starts QEMU for the next attempt; vmrunner's ends are then in m->edges.  Returns 0 or -errno with
- * a line in error.
+ * Starts QEMU for the next attempt; the helpers' ends are then in m->edges.  Returns 0 or -errno
+ * with a line in error.
  */
 int machine_start(struct machine *m, struct process *qemu, struct ev_loop *loop,
     const struct identity *identity, int cgroup_fd, void *ctx,

@@ -11,12 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vfsd/profile.h"
 #include "vmrunner/profile.h"
 #include "vmrunner/qemu/qemu.h"
 
 const struct process_row process_rows[PROCESSES] = {
     [PROCESS_VMRUNNER] = {"vmrunner", &vmrunner_profile, "gondolin-vmrunner"},
     [PROCESS_QEMU] = {"qemu", &qemu_profile, NULL},
+    [PROCESS_VFSD] = {"vfsd", &vfsd_profile, "gondolin-vfsd"},
 };
 
 /* A helper may say this many lines at once, and this many a second for long. */

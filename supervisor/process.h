@@ -17,6 +17,7 @@
 enum process_id {
 	PROCESS_VMRUNNER,
 	PROCESS_QEMU,
+	PROCESS_VFSD,
 	PROCESSES,
 	PROCESS_SUPERVISOR = PROCESSES, /* an end of edges; never a child */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "supervisor/guard.h"
+#include "vfsd/profile.h"
 #include "vmrunner/profile.h"
 #include "vmrunner/qemu/qemu.h"
 
@@ -12,6 +13,7 @@ const struct jail_profile *const profiles[] = {
     &guard_profile,
     &qemu_profile,
     &vmrunner_profile,
+    &vfsd_profile,
 };
 const size_t n_profiles = sizeof(profiles) / sizeof(profiles[0]);
 

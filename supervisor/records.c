@@ -3,6 +3,7 @@
 #include "supervisor/records.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Event names by kind, and which members a kind has beside `exec`. */
 enum { HAS_COMMAND = 1, HAS_RESULT = 2, HAS_PATH = 4, HAS_MESSAGE = 8 };
@@ -69,6 +70,23 @@ record_vmrunner(struct audit_log *log, const Gondolin__VmrunnerRecord *r)
 		put_bytes(w, "path", &r->path);
 	if ((kinds[r->kind].has & HAS_MESSAGE) != 0)
 		put_bytes(w, "message", &r->message);
+	return audit_log_end(log);
+}
+
+int
+record_vfsd(struct audit_log *log, const Gondolin__VfsdRecord *r)
+{
+	struct json_writer *w = audit_log_begin(log, r->denied ? "file-denied" : "file");
+	const char *error = strerrorname_np((int)r->error);
+
+	put_bytes(w, "mount", &r->mount);
+	put_bytes(w, "operation", &r->operation);
+	put_bytes(w, "path", &r->path);
+	if (r->second.len > 0)
+		put_bytes(w, "second", &r->second);
+	json_member_string(w, "result", r->error == 0 ? "ok" : error != NULL ? error : "unknown");
+	json_member_integer(w, "uid", r->uid);
+	json_member_integer(w, "pid", r->pid);
 	return audit_log_end(log);
 }
 

@@ -28,6 +28,7 @@
 #include "supervisor/foreground.h"
 #include "supervisor/guard.h"
 #include "supervisor/machine.h"
+#include "supervisor/mounts.h"
 #include "supervisor/programs.h"
 #include "supervisor/records.h"
 
@@ -57,6 +58,7 @@ struct sandbox {
 	struct process processes[PROCESSES];
 	struct edge vmrunner_edge;
 	struct ipc_channel vmrunner;
+	struct mounts mounts;
 	struct foreground foreground;
 	int control_fd; /* listening; until vmrunner has it */
 	int lifeline;
@@ -195,6 +197,16 @@ start_machine(struct sandbox *s)
 	return s->phase != PHASE_ENDED;
 }
 
+/* Hands vfsd its end of the machine's port, as soon as both are there. */
+static void
+hand_port(struct sandbox *s)
+{
+	int rc = mounts_hand_port(&s->mounts, &s->machine.edges[EDGE_VFS]);
+
+	if (rc < 0)
+		fail(s, "cannot speak to vfsd: %s", strerror(-rc));
+}
+
 /* Hands vmrunner its ends of the machine's edges. */
 static void
 hand_machine(struct sandbox *s)
@@ -209,7 +221,9 @@ hand_machine(struct sandbox *s)
 	m.last = machine_is_last_attempt(&s->machine);
 	send_to_vmrunner(
 	    s, GONDOLIN__SUP_TO_VMRUNNER__BODY_MACHINE, &m, fds, sizeof(fds) / sizeof(fds[0]));
-	machine_clear(&s->machine);
+	edge_close(&e[EDGE_AGENT]);
+	edge_close(&e[EDGE_QMP]);
+	edge_close(&e[EDGE_CONSOLE]);
 }
 
 /*
@@ -242,6 +256,7 @@ machine_ended(struct sandbox *s)
 	if (start_machine(s)) {
 		write_session(s);
 		hand_machine(s);
+		hand_port(s);
 	}
 }
 
@@ -300,6 +315,52 @@ start_vmrunner(struct sandbox *s)
 	s->vmrunner_edge.b = -1;
 	recorded(s, record_process(
 			&s->log, "process-start", process_rows[PROCESS_VMRUNNER].name, p->pid, ""));
+	return s->phase != PHASE_ENDED;
+}
+
+/* ---- vfsd ---- */
+
+static void
+vfsd_ready(void *ctx)
+{
+	hand_port(ctx);
+}
+
+static void
+vfsd_records(void *ctx, const Gondolin__VfsdRecords *r)
+{
+	struct sandbox *s = ctx;
+	size_t i;
+
+	for (i = 0; i < r->n_records && s->phase != PHASE_ENDED; i++)
+		recorded(s, record_vfsd(&s->log, r->records[i]));
+}
+
+static void
+vfsd_broken(void *ctx, const char *reason)
+{
+	fail(ctx, "vfsd %s: the sandbox is gone", reason);
+}
+
+static const struct mounts_events mounts_events = {vfsd_ready, vfsd_records, vfsd_broken};
+
+static bool
+start_vfsd(struct sandbox *s)
+{
+	char error[ERROR_SIZE];
+	const struct process_start how = {
+	    .identity = identity_of(&s->identity, PROCESS_VFSD), .cgroup_fd = s->cgroup_fd};
+	struct process *p = &s->processes[PROCESS_VFSD];
+
+	if (s->config->n_mounts == 0)
+		return true;
+	if (mounts_start(&s->mounts, p, s->loop, &how, &mounts_events, s, process_ended, error,
+		sizeof(error)) < 0) {
+		fail(s, "%s", error);
+		return false;
+	}
+	recorded(s,
+	    record_process(&s->log, "process-start", process_rows[PROCESS_VFSD].name, p->pid, ""));
 	return s->phase != PHASE_ENDED;
 }
 
@@ -645,7 +706,8 @@ prepare(struct sandbox *s)
 	    image_resolve(&s->store, s->config->image, &s->image, error, sizeof(error)) < 0 ||
 	    machine_prepare(&s->machine, s->config, &s->image, error, sizeof(error)) < 0 ||
 	    identity_take(&s->identity, s->config->uids.first, s->config->uids.last, error,
-		sizeof(error)) < 0) {
+		sizeof(error)) < 0 ||
+	    mounts_prepare(&s->mounts, s->config, &s->identity, error, sizeof(error)) < 0) {
 		fail(s, "%s", error);
 		return false;
 	}
@@ -666,7 +728,7 @@ start(struct sandbox *s)
 	if (!prepare(s))
 		return false;
 	recorded(s, record_event(&s->log, "sandbox-start", "image", s->image.id));
-	if (s->phase == PHASE_ENDED || !start_machine(s) || !start_vmrunner(s))
+	if (s->phase == PHASE_ENDED || !start_machine(s) || !start_vmrunner(s) || !start_vfsd(s))
 		return false;
 	ipc_channel_open(
 	    &s->vmrunner, s->loop, s->vmrunner_edge.a, &vmrunner_table, s, vmrunner_ended);
@@ -686,6 +748,7 @@ clean_up(struct sandbox *s)
 	enum process_id id;
 
 	ipc_channel_close(&s->vmrunner);
+	mounts_clear(&s->mounts);
 	for (id = 0; id < PROCESSES; id++)
 		process_end_now(&s->processes[id]);
 	/* Its control socket is closed by now. */
@@ -725,6 +788,7 @@ sandbox_run(const struct config *c, const struct sandbox_options *o)
 	    .guard = {.pidfd = -1, .pipe = -1},
 	    .identity = {.lock_fd = -1},
 	    .vmrunner_edge = {-1, -1},
+	    .mounts = MOUNTS_EMPTY,
 	    .control_fd = -1,
 	    .cgroup_fd = -1,
 	    .lifeline = o->lifeline,

@@ -70,7 +70,6 @@ class Refused(Case):
                 ('image = "mini"\nvm { accel = fast }\n', ["sandbox.conf:2", "kvm", "tcg", "auto"]),
                 (BASE + 'mount "work" { host = "." }\n', ["sandbox.conf:3", "work"]),
                 (BASE + 'network { allow = {"example.org"} }\n', ["sandbox.conf:3", "not supported yet"]),
-                (BASE + 'mount "/w" { host = "." }\n', ["sandbox.conf:3", "not supported yet"]),
                 (BASE + 'hooks = "x.js"\n', ["not supported yet"]),
                 ('image = "no-such-image"\n', ["no-such-image", "gondolin image"]),
         ):

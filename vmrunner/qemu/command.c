@@ -62,9 +62,10 @@ add_kernel(struct qemu_command *c, const struct qemu_machine *m)
 	add_pair(c, "-kernel", QEMU_KERNEL_PATH);
 	add_pair(c, "-initrd", QEMU_INITRAMFS_PATH);
 	add(c, "-append");
-	add(c, "console=ttyS0 reboot=t panic=-1 cryptomgr.notests=1 %s gondolin.rootfs=%s%s%s%s",
+	add(c, "console=ttyS0 reboot=t panic=-1 cryptomgr.notests=1 %s gondolin.rootfs=%s%s%s%s%s",
 	    m->verbose_console ? "earlyprintk=ttyS0" : "quiet loglevel=4",
-	    m->writable_root ? "rw" : "ro", tsc, m->cmdline[0] != '\0' ? " " : "", m->cmdline);
+	    m->writable_root ? "rw" : "ro", m->mounts ? " gondolin.mounts" : "", tsc,
+	    m->cmdline[0] != '\0' ? " " : "", m->cmdline);
 }
 
 static void
@@ -94,7 +95,7 @@ add_disk(struct qemu_command *c, const struct qemu_machine *m)
 }
 
 static void
-add_ports(struct qemu_command *c)
+add_ports(struct qemu_command *c, const struct qemu_machine *m)
 {
 	add(c, "-chardev");
 	add(c, "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
@@ -107,6 +108,11 @@ add_ports(struct qemu_command *c)
 	add(c, "socket,id=agent,fd=%d", QEMU_FD_AGENT);
 	add_pair(
 	    c, "-device", "virtserialport,bus=ports.0,nr=1,chardev=agent,name=org.gondolin.agent");
+	if (!m->mounts)
+		return;
+	add(c, "-chardev");
+	add(c, "socket,id=vfs,fd=%d", QEMU_FD_VFS);
+	add_pair(c, "-device", "virtserialport,bus=ports.0,nr=2,chardev=vfs,name=org.gondolin.vfs");
 }
 
 void
@@ -123,7 +129,7 @@ qemu_command_build(struct qemu_command *c, const struct qemu_machine *m)
 	add_machine(c, m);
 	add_kernel(c, m);
 	add_disk(c, m);
-	add_ports(c);
+	add_ports(c, m);
 	add_pair(c, "-object", "rng-builtin,id=rng");
 	add_pair(c, "-device", "virtio-rng-device,rng=rng");
 }

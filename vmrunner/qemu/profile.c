@@ -144,9 +144,9 @@ static const struct jail_limit limits[] = {
 };
 
 static const struct jail_fd fds[] = {
-    {JAIL_FD_NULL, 4, "standard input and output"},
+    {JAIL_FD_NULL, 5, "standard input and output; the port of mounts that are not there"},
     {JAIL_FD_PIPE, 1, "log"},
-    {JAIL_FD_SOCKET, 8, "console, QMP, agent"},
+    {JAIL_FD_SOCKET, 8, "console, QMP, agent, vfs"},
     {JAIL_FD_EVENT, 96, "main loop, virtual processors"},
     {JAIL_FD_MEMORY, 4, "overlay in memory, translated code"},
     {JAIL_FD_FILE, 8, "image and overlay, and the block layer's duplicates"},

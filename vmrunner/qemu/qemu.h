@@ -21,6 +21,7 @@ enum qemu_fd {
 	QEMU_FD_CONSOLE, /* stream socket: the serial console */
 	QEMU_FD_QMP,     /* stream socket */
 	QEMU_FD_AGENT,   /* stream socket: virtio-serial port org.gondolin.agent */
+	QEMU_FD_VFS, /* stream socket: virtio-serial port org.gondolin.vfs; absent without mounts */
 	QEMU_FD_ROOTFS,  /* the image's ext4, read-only */
 	QEMU_FD_OVERLAY, /* qcow2, read-write; absent with rootfs = readonly */
 	QEMU_FDS_MAX,
@@ -37,6 +38,7 @@ struct qemu_machine {
 	uint64_t memory; /* bytes; a multiple of 1 MiB */
 	bool kvm;
 	bool writable_root;   /* an overlay is there */
+	bool mounts;          /* the port of vfsd is there */
 	bool verbose_console; /* the kernel talks: to see a sign of life early */
 	uint32_t tsc_khz;     /* of the host, for TCG; 0 = not known */
 	const char *cmdline;  /* the image's extra kernel arguments, or "" */

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vfsd's start and its edge: see the header. */
+#include "supervisor/mounts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/programs.h"
+#include "vfsd/profile.h"
+
+#define COW_BYTES_DEFAULT (1ull << 30) /* of what the guest writes, where max-bytes says nothing \
+					*/
+
+/* States of the channel. */
+enum { AWAIT_READY = 1, RUNNING = 2 };
+
+_Static_assert(MOUNT_MAX == 64, "sandbox.conf(5) says how many mounts there can be");
+
+/* ---- Directories ---- */
+
+/* Bytes that a mount may keep in vfsd's memory. */
+static uint64_t
+memory_of(const struct config_mount *c)
+{
+	if (c->memory != 0)
+		return c->memory;
+	if (c->mode != CONFIG_MOUNT_COW)
+		return 0;
+	return c->max_bytes != 0 ? c->max_bytes : COW_BYTES_DEFAULT;
+}
+
+/* What lies in another one has the longer path. */
+static int
+by_length(const void *a, const void *b)
+{
+	const struct mounts_row *x = a, *y = b;
+	size_t m = strlen(x->config->path), n = strlen(y->config->path);
+
+	return m < n ? -1 : m > n;
+}
+
+static int
+refuse(
+    const struct config *c, const struct config_mount *m, char *error, size_t size, const char *why)
+{
+	snprintf(error, size, "%s:%u: mount \"%s\": %s", c->name, m->line, m->path, why);
+	return -EINVAL;
+}
+
+int
+mounts_prepare(struct mounts *m, const struct config *c, const struct identity *id, char *error,
+    size_t error_size)
+{
+	const struct jail_identity vfsd = identity_of(id, PROCESS_VFSD);
+	uint64_t memory = 0;
+	size_t i;
+	int rc = 0;
+
+	m->config = c;
+	for (i = 0; i < c->n_mounts; i++) {
+		const struct config_mount *row = &c->mounts[i];
+
+		if (m->n == MOUNT_MAX)
+			return refuse(c, row, error, error_size, "more than 64 mounts");
+		if (strlen(row->path) >= MOUNT_PATH_MAX)
+			return refuse(c, row, error, error_size, "a path of more than 4095 bytes");
+		if (memory_of(row) > VFSD_MEMORY_MAX - memory)
+			return refuse(c, row, error, error_size,
+			    "all mounts together may keep 16G in memory");
+		memory += memory_of(row);
+		m->rows[m->n++] = (struct mounts_row){.config = row, .dir = -1};
+	}
+	qsort(m->rows, m->n, sizeof(m->rows[0]), by_length);
+	for (i = 0; i < m->n && rc == 0; i++)
+		if (m->rows[i].config->host != NULL)
+			rc = mounts_open(&m->rows[i], c->name, &vfsd, error, error_size);
+	return rc;
+}
+
+/* ---- The edge ---- */
+
+static int
+send_down(struct mounts *m, Gondolin__SupToVfsd__BodyCase kind, void *body, int fd)
+{
+	Gondolin__SupToVfsd message = GONDOLIN__SUP_TO_VFSD__INIT;
+
+	message.body_case = kind;
+	message.mount = body; /* all members of the union are pointers */
+	return ipc_channel_send(&m->channel, &message.base, &fd, fd >= 0 ? 1 : 0);
+}
+
+static ProtobufCBinaryData
+text(const char *s)
+{
+	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
+}
+
+static int
+send_mount(struct mounts *m, struct mounts_row *r)
+{
+	const struct config_mount *c = r->config;
+	Gondolin__VfsdMount wish = GONDOLIN__VFSD_MOUNT__INIT;
+	ProtobufCBinaryData hide[CONFIG_WORDS_MAX];
+	size_t i;
+	int rc;
+
+	wish.path = text(c->path);
+	wish.provider = c->host == NULL               ? GONDOLIN__VFSD_MOUNT__PROVIDER__MEMORY
+			: c->mode == CONFIG_MOUNT_COW ? GONDOLIN__VFSD_MOUNT__PROVIDER__COW
+						      : GONDOLIN__VFSD_MOUNT__PROVIDER__HOST;
+	wish.read_only = c->mode == CONFIG_MOUNT_RO;
+	wish.memory = memory_of(c);
+	for (i = 0; i < c->hide.n; i++)
+		hide[i] = text(c->hide.v[i]);
+	wish.n_hide = c->hide.n;
+	wish.hide = hide;
+	if (c->hide_mode == CONFIG_HIDE_SCRATCH)
+		wish.hide_mode = GONDOLIN__VFSD_MOUNT__HIDE_MODE__SCRATCH;
+	wish.keep_owners = c->owner == CONFIG_OWNER_KEEP;
+	wish.uid = r->uid;
+	wish.gid = r->gid;
+	wish.trace = c->trace;
+	wish.max_bytes = c->max_bytes;
+	wish.max_inodes = c->max_inodes;
+	wish.max_open = c->max_open;
+	rc = send_down(m, GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, &wish, r->dir);
+	if (r->dir >= 0)
+		close(r->dir);
+	r->dir = -1;
+	return rc;
+}
+
+static int
+on_ready(void *ctx, const void *body, int *fds, size_t n_fds)
+{
+	struct mounts *m = ctx;
+
+	(void)body;
+	(void)fds;
+	(void)n_fds;
+	m->channel.state = RUNNING;
+	m->events->ready(m->ctx);
+	return 0;
+}
+
+static int
+on_records(void *ctx, const void *body, int *fds, size_t n_fds)
+{
+	struct mounts *m = ctx;
+
+	(void)fds;
+	(void)n_fds;
+	m->events->records(m->ctx, body);
+	return 0;
+}
+
+static const struct ipc_row vfsd_rows[] = {
+    {GONDOLIN__VFSD_TO_SUP__BODY_READY, "Ready", AWAIT_READY, 0, 0, on_ready},
+    {GONDOLIN__VFSD_TO_SUP__BODY_RECORDS, "Records", RUNNING, 0, 0, on_records},
+};
+
+static const struct ipc_table vfsd_table = {
+    .envelope = &gondolin__vfsd_to_sup__descriptor,
+    .rows = vfsd_rows,
+    .n_rows = sizeof(vfsd_rows) / sizeof(vfsd_rows[0]),
+};
+
+static void
+channel_ended(void *ctx, int reason, const char *message)
+{
+	struct mounts *m = ctx;
+	char why[256];
+
+	/* Its end of the channel closes when it dies: how it died says more, and follows. */
+	if (reason == 0)
+		return;
+	snprintf(why, sizeof(why), "broke its protocol (%s%s%s)", strerror(-reason),
+	    message != NULL ? " in " : "", message != NULL ? message : "");
+	m->events->broken(m->ctx, why);
+}
+
+static int
+send_setup(struct mounts *m)
+{
+	Gondolin__VfsdConfine confine = GONDOLIN__VFSD_CONFINE__INIT;
+	size_t i;
+	int rc = 0;
+
+	m->channel.queue_max = MOUNT_MAX + 1;
+	for (i = 0; i < m->n && rc == 0; i++)
+		rc = send_mount(m, &m->rows[i]);
+	confine.user = text(m->config->user);
+	return rc < 0 ? rc : send_down(m, GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, &confine, -1);
+}
+
+int
+mounts_start(struct mounts *m, struct process *p, struct ev_loop *loop,
+    const struct process_start *base, const struct mounts_events *events, void *ctx,
+    void (*ended)(void *ctx, struct process *p), char *error, size_t error_size)
+{
+	char path[4096], name[] = "gondolin-vfsd";
+	char *const argv[] = {name, NULL};
+	struct process_start how = *base;
+	int rc;
+
+	m->events = events;
+	m->ctx = ctx;
+	rc =
+	    program_path(process_rows[PROCESS_VFSD].program, path, sizeof(path), error, error_size);
+	if (rc < 0)
+		return rc;
+	rc = edge_make(&m->edge, EDGE_VFSD);
+	if (rc < 0) {
+		snprintf(error, error_size, "cannot make a socketpair: %s", strerror(-rc));
+		return rc;
+	}
+	how.program = path;
+	how.argv = argv;
+	how.fds = &m->edge.b;
+	how.n_fds = 1;
+	rc = process_start(p, loop, &how, ctx, ended, error, error_size);
+	if (rc < 0)
+		return rc;
+	close(m->edge.b);
+	m->edge.b = -1;
+	ipc_channel_open(&m->channel, loop, m->edge.a, &vfsd_table, m, channel_ended);
+	m->edge.a = -1;
+	m->channel.state = AWAIT_READY;
+	rc = send_setup(m);
+	if (rc < 0)
+		snprintf(error, error_size, "cannot speak to vfsd: %s", strerror(-rc));
+	return rc;
+}
+
+int
+mounts_hand_port(struct mounts *m, struct edge *port)
+{
+	Gondolin__VfsdPort message = GONDOLIN__VFSD_PORT__INIT;
+	int rc;
+
+	if (m->channel.state != RUNNING || port->b < 0)
+		return 0;
+	rc = send_down(m, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &message, port->b);
+	edge_close(port);
+	return rc;
+}
+
+void
+mounts_clear(struct mounts *m)
+{
+	size_t i;
+
+	ipc_channel_close(&m->channel);
+	edge_close(&m->edge);
+	for (i = 0; i < m->n; i++) {
+		if (m->rows[i].dir >= 0)
+			close(m->rows[i].dir);
+		m->rows[i].dir = -1;
+	}
+}
