@@ -176,18 +176,18 @@ flow_find(struct stack *s, const struct flow_key *k)
 	return NULL;
 }
 
-/* Makes room by giving up what matters least: TIME_WAIT first, then half-open flows. */
+/*
+ * Makes room by giving up what matters least: the oldest half-open flow where these are too many;
+ * where all are, one in TIME_WAIT before one that is half-open.
+ */
 static bool
 evict(struct stack *s)
 {
 	struct flow_table *t = &s->flows;
 
-	if (t->half_open.n >= s->config.half_open_max) {
-		s->counters.tcp_half_open_evicted++;
-		flow_done(t->half_open.first, -ETIMEDOUT);
-	} else if (t->n >= s->config.flows_max && t->time_wait.first != NULL) {
+	if (t->half_open.n < s->config.half_open_max && t->time_wait.first != NULL) {
 		flow_done(t->time_wait.first, 0);
-	} else if (t->n >= s->config.flows_max && t->half_open.first != NULL) {
+	} else if (t->half_open.first != NULL) {
 		s->counters.tcp_half_open_evicted++;
 		flow_done(t->half_open.first, -ETIMEDOUT);
 	}

@@ -9,7 +9,7 @@
 #define RTO_MAX         (60u * 1000000u)
 #define RETRIES_MAX     12u
 #define SYN_RETRIES_MAX 4u
-#define TAIL_MIN        2000u  /* the link's own delay is far below */
+#define TAIL_MIN        10000u /* the link is far faster; a busy machine is not */
 #define TAIL_ONE        50000u /* one segment: the peer may delay its ACK */
 #define ORPHAN_LIMIT    (60 * SECOND)
 

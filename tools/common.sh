@@ -7,7 +7,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler l
 	libcap-ng-dev libev-dev libconfuse-dev libssl-dev)
 run_packages=(qemu-system-x86 mmdebstrap e2fsprogs uidmap xz-utils zstd lz4 busybox-static ca-certificates)
 # What the checks need beside these.
-test_packages=(clang libclang-rt-dev clang-format clang-tidy cppcheck libcunit1-dev mandoc strace python3 git curl cpio)
+test_packages=(iproute2 clang libclang-rt-dev clang-format clang-tidy cppcheck libcunit1-dev mandoc strace python3 git curl cpio)
 
 steps=0
 step()
