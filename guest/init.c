@@ -175,6 +175,7 @@ run_agent(int events, pid_t relay)
 		return 0;
 	}
 	close(events);
+	modules_load_late();
 	ended = init_reap_until(agent, relay, &status);
 	if (ended > 0 && WIFSIGNALED(status))
 		log_line("gondolin-guest: the %s died of signal %d",
@@ -198,9 +199,9 @@ boot(int *events, struct init_options *o)
 	*events = device_events_open();
 	if (*events < 0)
 		return init_error(-*events, "no kernel events");
-	if ((rc = modules_load("/modules.list")) < 0 || (rc = read_command_line(o)) < 0 ||
-	    (rc = mounts_switch_root(*events, o->read_only)) < 0 || (rc = mounts_late()) < 0 ||
-	    (rc = init_identity()) < 0)
+	if ((rc = modules_load()) < 0 || (rc = read_command_line(o)) < 0 ||
+	    (rc = mounts_switch_root(*events, o->read_only)) < 0 || (rc = modules_serve()) < 0 ||
+	    (rc = mounts_late()) < 0 || (rc = init_identity()) < 0)
 		return rc;
 	return 0;
 }

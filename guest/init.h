@@ -4,7 +4,10 @@
  *
  * It starts as /init of an initramfs that holds
  *	/init		 this program
- *	/modules.list	 one path of a kernel module a line, in load order, relative to /
+ *	/modules.list	 a line for each kernel module, in load order: its path relative to /, and
+ *			 when to load it: nothing = at once; otherwise words, each a reason:
+ *			 virtio:ID the machine has such a device, late once the agent runs, any
+ *			 other when the kernel asks for a module of that name
  *	/modules/x.ko	 the modules, not compressed
  *	/proc /sys /dev /newroot	 empty directories
  * makes the root file system of /dev/vda the guest's root, starts the agent and from then on only
@@ -27,6 +30,10 @@
 #define INIT_ROOT_DEVICE  "/dev/vda"
 #define INIT_GRACE_MAX_MS 60000u
 
+/* Process 1's, at a number that the kernel's modprobe knows. */
+#define INIT_INITRAMFS_FD      9
+#define INIT_INITRAMFS_FD_TEXT "9"
+
 /* Everything that process 1 does; it does not return. */
 void init_main(void) __attribute__((noreturn));
 
@@ -38,8 +45,8 @@ int init_error(int error, const char *format, ...) __attribute__((format(printf,
 /* /proc, /sys and /dev; from here on stdio is the console. */
 int mounts_early(void);
 
-/* Loads what path lists.  A module that is missing or fails is said and passed over. */
-int modules_load(const char *list);
+/* Loads what the boot needs.  A module that is missing or fails is said and passed over. */
+int modules_load(void);
 
 /* What the kernel's command line says to init. */
 struct init_options {
@@ -49,14 +56,28 @@ struct init_options {
 
 int init_parse_command_line(const char *text, struct init_options *o);
 
-/* Mounts the root device on /newroot, moves there and deletes the initramfs's content. */
+/* Mounts the root device on /newroot and moves there; INIT_INITRAMFS_FD stays in the initramfs. */
 int mounts_switch_root(int events, bool read_only);
+
+/* From here on the kernel gets the modules that it asks for. */
+int modules_serve(void);
 
 /* /run, /tmp, /dev/pts, /dev/shm and the links of /dev. */
 int mounts_late(void);
 
 /* Host name, loopback, limits. */
 int init_identity(void);
+
+/* What nobody waits for; called once the agent runs. */
+void modules_load_late(void);
+
+/* ---- As the kernel's modprobe ---- */
+
+/* Loads what goes by that name.  Returns an exit code, or becomes the image's own modprobe. */
+int modules_request(const char *name);
+
+/* True where the words of a line of modules.list, parted by spaces, have that one. */
+bool modules_line_has(const char *words, const char *word);
 
 /* ---- The end ---- */
 

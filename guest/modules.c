@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the initramfs's kernel modules. */
+/*
+ * The initramfs's kernel modules.
+ *
+ * Loading one takes an emulated machine tens of milliseconds.  So a boot loads what it needs and
+ * what the machine has a device for; the rest stays in the initramfs, which process 1 holds open,
+ * until the kernel asks for it: a first mount of fuse, say.  The kernel asks by starting its
+ * "modprobe", and that is this binary, by way of /proc/1/exe.  What the initramfs does not have is
+ * the image's own modprobe's to find.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guest/init.h"
 
+#define LIST           "modules.list"
+#define DEVICES_MAX    32u /* of a microvm's bus */
+#define INITRAMFS_PATH "/proc/1/fd/" INIT_INITRAMFS_FD_TEXT
+
 static int
-load(const char *path)
+load(int root, const char *path)
 {
 	int fd, rc = 0;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(root, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
@@ -23,24 +37,113 @@ load(const char *path)
 	return rc;
 }
 
-int
-modules_load(const char *list)
+bool
+modules_line_has(const char *words, const char *word)
 {
-	char line[512];
-	FILE *f = fopen(list, "re");
-	int rc;
+	const size_t n = strlen(word);
+
+	for (words += strspn(words, " "); *words != '\0'; words += strspn(words, " ")) {
+		if (strcspn(words, " ") == n && strncmp(words, word, n) == 0)
+			return true;
+		words += strcspn(words, " ");
+	}
+	return false;
+}
+
+/* Loads the lines that `wants` picks.  Returns how many those are, or -errno without a list. */
+static int
+load_lines(int root, bool (*wants)(const char *words, const char *word), const char *word)
+{
+	int fd = openat(root, LIST, O_RDONLY | O_CLOEXEC), n = 0, rc;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[512], *words;
 
 	if (f == NULL)
-		return init_error(errno, "cannot read the list of modules, %s", list);
+		return -errno;
 	while (fgets(line, sizeof(line), f) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		if (line[0] == '\0')
+		words = line + strcspn(line, " ");
+		if (*words != '\0')
+			*words++ = '\0';
+		if (line[0] == '\0' || !wants(words, word))
 			continue;
+		n++;
 		/* Not fatal: what needs it says so better than we could guess here. */
-		rc = load(line);
+		rc = load(root, line);
 		if (rc < 0)
 			init_error(-rc, "cannot load the module %s", line);
 	}
 	fclose(f);
+	return n;
+}
+
+/* "virtio:ID": the bus has such a device (virtio 1.2, 5). */
+static bool
+has_device(const char *words)
+{
+	char path[64], text[16], word[32];
+	unsigned i;
+	ssize_t n;
+	int fd;
+
+	for (i = 0; i < DEVICES_MAX; i++) {
+		snprintf(path, sizeof(path), "/sys/bus/virtio/devices/virtio%u/device", i);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return false;
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		snprintf(word, sizeof(word), "virtio:%lu", strtoul(text, NULL, 16));
+		if (modules_line_has(words, word))
+			return true;
+	}
+	return false;
+}
+
+static bool
+for_boot(const char *words, const char *word)
+{
+	(void)word;
+	return words[0] == '\0' || (strstr(words, "virtio:") != NULL && has_device(words));
+}
+
+int
+modules_load(void)
+{
+	int n = load_lines(AT_FDCWD, for_boot, NULL);
+
+	return n < 0 ? init_error(-n, "cannot read the list of modules, " LIST) : 0;
+}
+
+int
+modules_serve(void)
+{
+	static const char self[] = "/proc/1/exe";
+	int fd = open("/proc/sys/kernel/modprobe", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, self, sizeof(self) - 1) < 0)
+		return init_error(errno, "cannot become the kernel's modprobe");
+	close(fd);
 	return 0;
+}
+
+void
+modules_load_late(void)
+{
+	/* Commands may run by now. */
+	(void)setpriority(PRIO_PROCESS, 0, PRIO_MAX - 1);
+	(void)load_lines(INIT_INITRAMFS_FD, modules_line_has, "late");
+	(void)setpriority(PRIO_PROCESS, 0, 0);
+}
+
+int
+modules_request(const char *name)
+{
+	int root = open(INITRAMFS_PATH, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root >= 0 && load_lines(root, modules_line_has, name) > 0)
+		return 0;
+	execl("/sbin/modprobe", "modprobe", "-q", "--", name, (char *)NULL);
+	return 1;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guest's mounts, from the initramfs to the root file system. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "guest/device.h"
@@ -80,39 +80,11 @@ mounts_early(void)
 	return rc < 0 ? rc : mount_rows(rows + 1, 2);
 }
 
-/* Deletes what lies below a directory of the initramfs, never crossing into another file system. */
-static void
-delete_below(int dir, dev_t device)
-{
-	struct dirent *d;
-	struct stat st;
-	DIR *stream = fdopendir(dir);
-	int child;
-
-	if (stream == NULL) {
-		close(dir);
-		return;
-	}
-	while ((d = readdir(stream)) != NULL) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
-		    fstatat(dir, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != device)
-			continue;
-		if (S_ISDIR(st.st_mode)) {
-			child = openat(dir, d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (child >= 0)
-				delete_below(child, device);
-		}
-		(void)unlinkat(dir, d->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
-	}
-	closedir(stream);
-}
-
 int
 mounts_switch_root(int events, bool read_only)
 {
 	static const char *const moved[] = {"/dev", "/proc", "/sys"};
 	char device[] = INIT_ROOT_DEVICE, target[32];
-	struct stat st;
 	int rc, old;
 	size_t i;
 
@@ -129,16 +101,16 @@ mounts_switch_root(int events, bool read_only)
 		if (mount(moved[i], target, NULL, MS_MOVE, NULL) < 0)
 			return init_error(errno, "the image has no usable directory %s", moved[i]);
 	}
-	old = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (old < 0 || fstat(old, &st) < 0 || chdir("/newroot") < 0 ||
+	old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (old < 0 || dup3(old, INIT_INITRAMFS_FD, O_CLOEXEC) < 0 || chdir("/newroot") < 0 ||
 	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return init_error(errno, "cannot make the image the root");
-	delete_below(old, st.st_dev);
+	close(old);
 	return 0;
 }
 
 static int
-make_links(void)
+fill_dev(void)
 {
 	static const char *const links[][2] = {
 	    {"/proc/self/fd", "/dev/fd"},
@@ -151,6 +123,9 @@ make_links(void)
 	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST)
 			return init_error(errno, "cannot make %s", links[i][1]);
+	/* Opening it makes the kernel ask for the module; where that is built in, it is there. */
+	if (mknod("/dev/fuse", S_IFCHR | 0666, makedev(10, 229)) < 0 && errno != EEXIST)
+		return init_error(errno, "cannot make /dev/fuse");
 	return 0;
 }
 
@@ -167,5 +142,5 @@ mounts_late(void)
 	int rc;
 
 	rc = mount_rows(rows, sizeof(rows) / sizeof(rows[0]));
-	return rc < 0 ? rc : make_links();
+	return rc < 0 ? rc : fill_dev();
 }

@@ -21,21 +21,25 @@
 #define BUILTIN_MAX (4u << 20)  /* bytes of modules.builtin */
 #define GUEST_MAX   (64u << 20) /* bytes of gondolin-guest */
 
-/* What every image loads.  A module that is built into the kernel is not looked for. */
+/*
+ * What every image has.  A module that is built into the kernel is not looked for.  `when`: the
+ * words of its line in modules.list (guest/init.h).
+ */
 static const struct {
 	const char *name;
 	bool required;
+	const char *when;
 } wanted[] = {
-    {"virtio_mmio", true},     /* the machine's only bus */
-    {"virtio_blk", true},      /* the root device */
-    {"ext4", true},            /* and its file system */
-    {"virtio_console", true},  /* the agent's port */
-    {"virtio_net", true},      /* egress */
-    {"virtio_rng", false},     /* entropy that is the host's */
-    {"fuse", true},            /* mounts */
-    {"overlay", true},         /* rootfs = memory */
-    {"af_packet", false},      /* DHCP clients */
-    {"crc32c_generic", false}, /* ext4 asks for it by an alias */
+    {"virtio_mmio", true, ""},                        /* the machine's only bus */
+    {"virtio_blk", true, ""},                         /* the root device */
+    {"ext4", true, ""},                               /* and its file system */
+    {"crc32c_generic", false, ""},                    /* ext4 asks for it by an alias */
+    {"virtio_console", true, ""},                     /* the agent's port */
+    {"virtio_net", true, "virtio:1"},                 /* egress */
+    {"virtio_rng", false, "late"},                    /* entropy that is the host's */
+    {"fuse", true, "fs-fuse char-major-10-229 fuse"}, /* mounts */
+    {"overlay", true, "fs-overlay overlay"},          /* containers in the guest */
+    {"af_packet", false, "net-pf-17 af_packet"},      /* DHCP clients */
 };
 
 static const struct {
@@ -44,6 +48,7 @@ static const struct {
 
 struct module {
 	char *name; /* with '_' for '-', as the kernel names it */
+	char *when;
 	char *bytes;
 	size_t n;
 };
@@ -206,11 +211,11 @@ read_module(struct build *b, const char *path, const char *program, struct modul
 	return result;
 }
 
-static int add_module(struct modules *m, const char *name, bool required);
+static int add_module(struct modules *m, const char *name, bool required, const char *when);
 
 /* Adds what the module needs: .modinfo's "depends=a,b". */
 static int
-add_dependencies(struct modules *m, const struct module *module)
+add_dependencies(struct modules *m, const struct module *module, const char *when)
 {
 	const char *next = initramfs_modinfo((const uint8_t *)module->bytes, module->n, "depends=");
 	int result = 0;
@@ -223,7 +228,7 @@ add_dependencies(struct modules *m, const struct module *module)
 		char *name = image_format("%.*s", (int)n, next);
 
 		underscores(name);
-		result = add_module(m, name, true);
+		result = add_module(m, name, true, when);
 		free(name);
 		next += n + (next[n] == ',');
 	}
@@ -231,26 +236,49 @@ add_dependencies(struct modules *m, const struct module *module)
 }
 
 static bool
-is_known(const struct modules *m, const char *name)
+is_pending(const struct modules *m, const char *name)
 {
-	for (size_t i = 0; i < m->n; i++)
-		if (strcmp(m->order[i].name, name) == 0)
-			return true;
 	for (size_t i = 0; i < m->n_pending; i++)
 		if (strcmp(m->pending[i], name) == 0)
 			return true;
 	return false;
 }
 
-static int
-add_module(struct modules *m, const char *name, bool required)
+static struct module *
+find_added(struct modules *m, const char *name)
 {
-	struct module module = {.n = 0};
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->order[i].name, name) == 0)
+			return &m->order[i];
+	return NULL;
+}
+
+/* One more reason to load a module that is there already, and what it needs. */
+static int
+add_reason(struct modules *m, struct module *module, const char *when)
+{
+	char *longer;
+
+	/* Those without a reason come first: no later one changes that. */
+	if (module->when[0] == '\0' || strcmp(module->when, when) == 0)
+		return 0;
+	longer = image_format("%s %s", module->when, when);
+	free(module->when);
+	module->when = longer;
+	return add_dependencies(m, module, when);
+}
+
+static int
+add_module(struct modules *m, const char *name, bool required, const char *when)
+{
+	struct module module = {.n = 0}, *added = find_added(m, name);
 	const char *program;
 	char *path;
 	int result;
 
-	if (is_known(m, name) || is_builtin(m, name))
+	if (added != NULL)
+		return add_reason(m, added, when);
+	if (is_pending(m, name) || is_builtin(m, name))
 		return 0;
 	path = find_module(m->b, name, &program);
 	if (path == NULL && !required)
@@ -262,9 +290,10 @@ add_module(struct modules *m, const char *name, bool required)
 	}
 	m->pending[m->n_pending++] = name;
 	module.name = image_format("%s", name);
+	module.when = image_format("%s", when);
 	result = read_module(m->b, path, program, &module);
 	if (result == 0)
-		result = add_dependencies(m, &module);
+		result = add_dependencies(m, &module, when);
 	m->n_pending--;
 	free(path);
 	if (result == 0 && m->n < MODULES_MAX) {
@@ -272,6 +301,7 @@ add_module(struct modules *m, const char *name, bool required)
 		return 0;
 	}
 	free(module.name);
+	free(module.when);
 	free(module.bytes);
 	return result < 0 ? result : -E2BIG;
 }
@@ -279,20 +309,23 @@ add_module(struct modules *m, const char *name, bool required)
 static int
 add_wanted(struct modules *m)
 {
+	const size_t n_wanted = sizeof(wanted) / sizeof(wanted[0]);
 	char *path = image_format("%s/modules.builtin", m->b->modules);
-	size_t n;
+	size_t n, i = 0;
 	int result = image_get_file(AT_FDCWD, path, BUILTIN_MAX, &m->builtin, &n);
 
 	free(path);
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]) && result == 0; i++)
-		result = add_module(m, wanted[i].name, wanted[i].required);
-	for (size_t i = 0; m->b->recipe.modules[i] != NULL && result == 0; i++) {
-		char *name = image_format("%s", m->b->recipe.modules[i]);
+	for (; i < n_wanted && wanted[i].when[0] == '\0' && result == 0; i++)
+		result = add_module(m, wanted[i].name, wanted[i].required, "");
+	for (size_t k = 0; m->b->recipe.modules[k] != NULL && result == 0; k++) {
+		char *name = image_format("%s", m->b->recipe.modules[k]);
 
 		underscores(name);
-		result = add_module(m, name, true);
+		result = add_module(m, name, true, "");
 		free(name);
 	}
+	for (; i < n_wanted && result == 0; i++)
+		result = add_module(m, wanted[i].name, wanted[i].required, wanted[i].when);
 	return result;
 }
 
@@ -328,7 +361,8 @@ write_archive(const struct modules *m, int fd, const char *guest, size_t n_guest
 	cpio_file(&c, "init", 0755, guest, n_guest);
 	for (size_t i = 0; i < m->n; i++) {
 		char *name = image_format("modules/%s.ko", m->order[i].name);
-		char *longer = image_format("%s%s\n", list, name);
+		char *longer = image_format("%s%s%s%s\n", list, name,
+		    m->order[i].when[0] != '\0' ? " " : "", m->order[i].when);
 
 		cpio_file(&c, name, 0644, m->order[i].bytes, m->order[i].n);
 		free(list);
@@ -365,6 +399,7 @@ initramfs_write(struct build *b)
 		result = -errno;
 	for (size_t i = 0; i < m->n; i++) {
 		free(m->order[i].name);
+		free(m->order[i].when);
 		free(m->order[i].bytes);
 	}
 	free(m->builtin);

@@ -123,6 +123,19 @@ class Exec(OneSandbox):
         self.assertEqual(r.out, b"none\n")
 
 
+    def test_modules_come_when_they_are_asked_for(self):
+        for word, make in (("overlay", "mkdir -p /tmp/o/l /tmp/o/u /tmp/o/w /tmp/o/m && mount -t overlay -o "
+                            "lowerdir=/tmp/o/l,upperdir=/tmp/o/u,workdir=/tmp/o/w overlay /tmp/o/m && umount /tmp/o/m"),
+                           ("fuse", "exec 5<>/dev/fuse")):
+            with self.subTest(module=word):
+                self.assertEqual(self.box.exec("grep", "-c", f"^{word} ", "/proc/modules").out, b"0\n")
+                r = self.box.exec("sh", "-c", make)
+                self.assertEqual(r.code, 0, r)
+                self.assertEqual(self.box.exec("grep", "-c", f"^{word} ", "/proc/modules").out, b"1\n")
+        r = self.box.exec("mount", "-t", "nosuchtype", "none", "/mnt")
+        self.assertEqual((r.code, r.out), (255, b""))
+
+
 class OneShot(Case):
     def test_exit_code_and_streams(self):
         r = run("gondolin", "exec", "--image", "mini", "--memory", "192M", "--", "sh", "-c", "cat; exit 9", input=b"hello")

@@ -166,6 +166,28 @@ test_shutdown(void)
 	CU_ASSERT_EQUAL(in_namespace(shutdown_of_nothing_body), 0);
 }
 
+static void
+test_module_words(void)
+{
+	static const struct {
+		const char *words, *word;
+		bool has;
+	} rows[] = {
+	    {"", "fuse", false},
+	    {"fs-fuse fuse", "fuse", true},
+	    {"fs-fuse fuse", "fs-fuse", true},
+	    {"fs-fuse fuse", "fs", false},
+	    {"fs-fuse fuse", "fs-fuse fuse", false},
+	    {"  late  ", "late", true},
+	    {"virtio:1", "virtio:16", false},
+	    {"virtio:16", "virtio:1", false},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_EQUAL(modules_line_has(rows[i].words, rows[i].word), rows[i].has);
+}
+
 int
 main(void)
 {
@@ -173,6 +195,7 @@ main(void)
 	    {"orphans are reaped", test_reap},
 	    {"an agent that dies of a signal", test_signal},
 	    {"shutdown", test_shutdown},
+	    {"when a module is loaded", test_module_words},
 	    CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{"init", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
