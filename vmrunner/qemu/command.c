@@ -41,7 +41,9 @@ add_machine(struct qemu_command *c, const struct qemu_machine *m)
 	add_pair(c, "-machine", "microvm,x-option-roms=off,rtc=on,usb=off,graphics=off");
 	/* The default translation buffer is a quarter of the host's memory, up to 1 GiB. */
 	add_pair(c, "-accel", m->kvm ? "kvm" : "tcg,tb-size=256,thread=multi");
-	add_pair(c, "-cpu", m->kvm ? "host" : "max");
+	/* With ERMS the kernel copies and clears with `rep movsb`, which TCG does a byte at a time.
+	 */
+	add_pair(c, "-cpu", m->kvm ? "host" : "max,erms=off");
 	add(c, "-smp");
 	add(c, "%u", m->cpus);
 	add(c, "-m");
