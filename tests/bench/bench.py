@@ -168,13 +168,15 @@ class Bare:
             [*self.words, "-initrd", initramfs, "-chardev", f"socket,id=console,fd={theirs.fileno()}",
              "-serial", "chardev:console", *more], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno(), *fds])
         theirs.close()
-        said = b""
+        said, got = b"", b" "
         while WORD not in said:
-            if not select.select([ours], [], [], DEADLINE)[0] or not (got := ours.recv(4096)) or FAILED in said + got:
+            if select.select([ours], [], [], DEADLINE)[0]:
+                got = ours.recv(4096)
+                said += got
+            if not got or b"\n" in said.partition(FAILED)[2] or time.monotonic() - began > DEADLINE:
                 process.kill()
                 process.wait()
                 raise SystemExit(f"the bare machine did not come up: {said[-500:]!r}")
-            said += got
         return process, ours, time.monotonic() - began
 
     def boot(self):
