@@ -799,7 +799,9 @@ sandbox_run(const struct config *c, const struct sandbox_options *o)
 	audit_log_init(&s.log);
 	for (id = 0; id < PROCESSES; id++)
 		process_init(&s.processes[id], id);
-	s.loop = ev_default_loop(EVFLAG_NOENV);
+	/* Not the default loop: that one reaps all children, ours before we learn how they ended.
+	 */
+	s.loop = ev_loop_new(EVFLAG_NOENV);
 	if (s.loop == NULL) {
 		log_line("gondolin: cannot make an event loop: %s", strerror(errno));
 		return EXIT_SANDBOX_FAILED;
@@ -807,5 +809,6 @@ sandbox_run(const struct config *c, const struct sandbox_options *o)
 	if (start(&s))
 		ev_run(s.loop, 0);
 	clean_up(&s);
+	ev_loop_destroy(s.loop);
 	return s.code;
 }

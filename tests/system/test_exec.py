@@ -8,25 +8,12 @@ import threading
 import unittest
 
 import harness
-from harness import BASE, Case, Sandbox, run, setUpModule, tearDownModule  # noqa: F401
-
-
-class OneSandbox(Case):
-    """All tests of a class that share a running sandbox."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.box = Sandbox(BASE + 'env = {"FROM_CONFIG=1"}\n').up()
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.box.end() == 0, "the supervisor failed"
-
-    def tearDown(self):
-        pass  # the class's sandbox is there until tearDownClass
+from harness import BASE, Case, OneSandbox, run, setUpModule, tearDownModule  # noqa: F401
 
 
 class Exec(OneSandbox):
+    CONFIG = BASE + 'env = {"FROM_CONFIG=1"}\n'
+
     def test_exit_codes(self):
         for argv, code in ((["true"], 0), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137),
                            (["/no/such"], 127), (["no-such-word"], 127), (["/etc/passwd"], 126)):
@@ -145,6 +132,20 @@ class OneShot(Case):
         path = harness.write_config(BASE + 'command = {"sh", "-c", "wc -c; exit 4"}\n')
         r = run("gondolin-supervisor", "--config", path, input=b"x" * 100000)
         self.assertEqual((r.code, r.out.strip(), r.err), (4, b"100000", b""), r)
+
+    def test_exit_code_that_a_late_supervisor_hears(self):
+        """SIGCHLD and the end itself are seen in one turn: the exit code is not lost."""
+        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo up; read line; exit 7"}\n')
+        p = harness.popen(["gondolin-supervisor", "--config", path], stdin=subprocess.PIPE)
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        relay = harness.child(p.pid, "gondolin")
+        p.send_signal(signal.SIGSTOP)
+        p.stdin.write(b"\n")
+        p.stdin.flush()
+        harness.await_end([relay])
+        p.send_signal(signal.SIGCONT)
+        _, err = p.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(p.returncode, 7, err)
 
     def test_configured_timeout(self):
         path = harness.write_config(BASE + 'timeout = 1\ncommand = {"sleep", "1000"}\n')
