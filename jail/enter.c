@@ -124,7 +124,9 @@ jail_walls_build(const struct jail_profile *profile, const struct jail_identity 
 	stat_fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	if (stat_fd < 0)
 		return jail_fail(f, errno, "cannot read /proc/self/stat (is /proc mounted?)");
-	if (walls & JAIL_CAPS)
+	/* An ordinary user who stays one has no capability, and no right to say that none may come:
+	 * no_new_privs says it. */
+	if (walls & JAIL_CAPS && (walls & JAIL_USER || geteuid() == 0))
 		error = jail_caps_bound(f);
 	if (error == 0 && walls & JAIL_ROOT && walls & JAIL_MOUNT)
 		error = jail_root_build(profile->binds, f);

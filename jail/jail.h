@@ -166,7 +166,8 @@ enum jail_wall {
 	JAIL_IPC = 1 << 4,
 	JAIL_UTS = 1 << 5,
 	JAIL_ROOT = 1 << 6, /* empty root (or its own files only) */
-	JAIL_CAPS = 1 << 7,
+	JAIL_CAPS =
+	    1 << 7, /* all sets empty; but the bounding set of an ordinary user without JAIL_USER */
 	JAIL_RLIMITS = 1 << 8,
 	JAIL_NO_NEW_PRIVS = 1 << 9,
 	JAIL_NON_DUMPABLE = 1 << 10,

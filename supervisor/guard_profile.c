@@ -39,9 +39,9 @@ static const struct jail_fd fds[] = {
 const struct jail_profile guard_profile = {
     .name = "guard",
     .job = "removes the session's directory when the supervisor was killed",
-    .walls = JAIL_RLIMITS | JAIL_NO_NEW_PRIVS | JAIL_NON_DUMPABLE | JAIL_SECCOMP | JAIL_FDS,
-    .walls_why =
-	"it reads nothing but the end of a pipe, and must outlive its parent as the invoking user",
+    .walls = JAIL_CAPS | JAIL_RLIMITS | JAIL_NO_NEW_PRIVS | JAIL_SECCOMP | JAIL_FDS,
+    .walls_why = "it reads nothing but the end of a pipe, must outlive its parent as the invoking "
+		 "user, and holds nothing that this user's audit may not read",
     .report = JAIL_REPORT_TRAP,
     .syscalls = syscalls,
     .n_syscalls = sizeof(syscalls) / sizeof(syscalls[0]),
