@@ -202,7 +202,7 @@ test_accepted(void)
 	/* An upgrade that is not served is a request without it. */
 	CU_ASSERT_EQUAL(
 	    parse_text(&r, "GET / HTTP/1.1\r\n" H "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: "
-						  "h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"),
+			   "h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"),
 	    0);
 	CU_ASSERT_TRUE(!r.websocket && r.n_fields == 0);
 }
