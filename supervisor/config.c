@@ -481,6 +481,7 @@ out:
 	if (cfg != NULL)
 		cfg_free(cfg);
 	config_text_clear(&guarded);
+	w->text = NULL;
 	return rc;
 }
 
