@@ -130,7 +130,7 @@ parse_trailers(struct http1_chunked *c, struct http1_refusal *refusal)
 	char *next = c->trailers, *end = c->trailers + c->trailer_n - 2;
 
 	while (next < end) {
-		struct http1_field *f = &c->fields[c->n_fields];
+		struct http_field *f = &c->fields[c->n_fields];
 		struct http_text line;
 
 		if (c->n_fields == HTTP1_TRAILERS)

@@ -35,7 +35,7 @@ is_space(char c)
 }
 
 int
-http1_split_field(struct http_text line, struct http1_field *f, struct http1_refusal *refusal)
+http1_split_field(struct http_text line, struct http_field *f, struct http1_refusal *refusal)
 {
 	const char *colon = memchr(line.s, ':', line.n);
 	char *name;

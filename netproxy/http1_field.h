@@ -16,6 +16,6 @@ int http1_next_line(
  * Splits a line into name, put in lower case in place, and value without white space around it.
  * Returns likewise.
  */
-int http1_split_field(struct http_text line, struct http1_field *f, struct http1_refusal *refusal);
+int http1_split_field(struct http_text line, struct http_field *f, struct http1_refusal *refusal);
 
 #endif

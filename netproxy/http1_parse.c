@@ -263,7 +263,7 @@ static int
 parse_field(struct parser *p, struct http_text line)
 {
 	struct http1_request *r = p->r;
-	struct http1_field f;
+	struct http_field f;
 	const struct field_rule *rule;
 
 	if (http1_split_field(line, &f, p->refusal) < 0)

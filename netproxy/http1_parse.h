@@ -22,11 +22,6 @@
 #define HTTP1_TRAILERS_MAX 8192u
 #define HTTP1_TRAILERS     32u
 
-struct http1_field {
-	struct http_text name; /* lower case */
-	struct http_text value;
-};
-
 enum http1_body {
 	HTTP1_BODY_NONE,
 	HTTP1_BODY_LENGTH,
@@ -50,7 +45,7 @@ struct http1_request {
 	 * to this hop (RFC 9110 7.6.1).
 	 */
 	unsigned n_fields;
-	struct http1_field fields[HTTP1_FIELDS_MAX];
+	struct http_field fields[HTTP1_FIELDS_MAX];
 };
 
 /* Why not: an answer's status and one line for people. */
@@ -82,7 +77,7 @@ struct http1_chunked {
 	size_t trailer_n;
 	char *trailers; /* HTTP1_TRAILERS_MAX, made where a trailer comes; or NULL */
 	unsigned n_fields;
-	struct http1_field fields[HTTP1_TRAILERS]; /* once at the end; point into trailers */
+	struct http_field fields[HTTP1_TRAILERS]; /* once at the end; point into trailers */
 };
 
 enum http1_chunked_event {

@@ -21,6 +21,11 @@ struct http_text {
 	size_t n;
 };
 
+struct http_field {
+	struct http_text name; /* lower case */
+	struct http_text value;
+};
+
 /* A text from a string literal, and comparisons with lower-case literals. */
 #define HTTP_TEXT(literal)                   \
 	(struct http_text)                   \

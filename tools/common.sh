@@ -4,7 +4,8 @@
 
 # What the programs need to be built, and to run.
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libseccomp-dev
-	libcap-ng-dev libev-dev libconfuse-dev libssl-dev libcurl4-openssl-dev libc-ares-dev libnl-3-dev zlib1g-dev libbrotli-dev)
+	libcap-ng-dev libev-dev libconfuse-dev libssl-dev libcurl4-openssl-dev libc-ares-dev libnl-3-dev zlib1g-dev libbrotli-dev
+	libnghttp2-dev)
 run_packages=(qemu-system-x86 mmdebstrap e2fsprogs uidmap xz-utils zstd lz4 busybox-static ca-certificates)
 # What the checks need beside these.
 test_packages=(iproute2 clang libclang-rt-dev clang-format clang-tidy cppcheck libcunit1-dev mandoc strace python3 git curl cpio)

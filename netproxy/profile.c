@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* netproxy's wall.  Each row names its caller and goes when the caller goes. */
+#include "netproxy/profile.h"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+static const struct jail_syscall syscalls[] = {
+#ifdef __x86_64__
+    ALLOW(epoll_wait, "libev: wait"),
+#else
+    ALLOW(epoll_pwait, "libev: wait"),
+#endif
+    ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
+    ALLOW(epoll_create1, "libev: makes its set anew where egress still holds a stream of ours"),
+    ALLOW(clock_gettime, "netproxy_now, libev: where the vDSO has no clock"),
+    ALLOW(recvmmsg, "link_socket: frames of the guest"),
+    ALLOW(sendmmsg, "link_socket: frames to the guest"),
+    ALLOW(recvmsg, "ipc_packet_receive: supervisor, egress"),
+    ALLOW(sendmsg, "ipc_packet_send; exchange_write, relay: bodies and mapped connections"),
+    ALLOW(readv, "exchange_read, relay: the same in the other direction"),
+    ALLOW_IF(shutdown, "exchange_shutdown, relay: one direction's end", ARG_IS(1, SHUT_WR)),
+    ALLOW_IF(
+	setsockopt, "netproxy_start: room for frames", ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_SNDBUF)),
+    ALLOW(write, "log_line"),
+    ALLOW(close, "streams and mapped connections"),
+    ALLOW_IF(fcntl, "what was handed over becomes non-blocking", ARG_IS(1, F_GETFL)),
+    ALLOW_IF(fcntl, "likewise", ARG_IS(1, F_SETFL), ARG_HAS(2, O_NONBLOCK)),
+    ALLOW(getrandom, "OpenSSL: keys of handshakes, serial numbers"),
+    ALLOW(getpid, "OpenSSL: notices a fork"),
+    ALLOW_IF(
+	futex, "OpenSSL: what it prepares once, when first used", ARG_IS(1, FUTEX_WAKE_PRIVATE)),
+    ALLOW(brk, "malloc"),
+    ALLOW_IF(mmap, "malloc of large blocks; never code", ARG_LACKS(2, PROT_EXEC)),
+    ALLOW(munmap, "free of large blocks"),
+    ALLOW(mremap, "realloc of large blocks"),
+    ALLOW_IF(madvise, "malloc: memory given back", ARG_IS(2, MADV_DONTNEED)),
+    ALLOW(exit_group, "the end"),
+};
+
+static const struct jail_limit limits[] = {
+    {RLIMIT_CORE, "core", 0, "guest data stays out of files"},
+    {RLIMIT_FSIZE, "fsize", 0, "writes no file"},
+    {RLIMIT_MEMLOCK, "memlock", 0, "locks no memory"},
+    {RLIMIT_NOFILE, "nofile", 3136, "3072 streams and mapped connections"},
+    {RLIMIT_AS, "as", 512u << 20, "192 MiB of flows and their buffers at most, TLS, the program"},
+};
+
+static const struct jail_fd fds[] = {
+    {JAIL_FD_NULL, 2, "descriptors 0 and 1"},
+    {JAIL_FD_SOCKET, 1 + 1 + 1 + 3072, "supervisor, link, egress, streams"},
+    {JAIL_FD_PIPE, 1, "log"},
+    {JAIL_FD_EVENT, 2, "libev's epoll set, and its successor for a moment"},
+};
+
+const struct jail_profile netproxy_profile = {
+    .name = "netproxy",
+    .job = "the guest's LAN: frames, TCP, DNS, TLS and HTTP towards the guest",
+    .walls = JAIL_ALL,
+    .report = JAIL_REPORT_TRAP,
+    .syscalls = syscalls,
+    .n_syscalls = sizeof(syscalls) / sizeof(syscalls[0]),
+    .limits = limits,
+    .n_limits = sizeof(limits) / sizeof(limits[0]),
+    .fds = fds,
+    .n_fds = sizeof(fds) / sizeof(fds[0]),
+};
