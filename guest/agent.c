@@ -211,6 +211,7 @@ on_exec(struct agent *a, const void *body)
 		put_refused(a, m->id, EINVAL, wrong);
 		goto out;
 	}
+	r.local = mount_watch_local(&a->mounts);
 	rc = command_start(a, m->id, m->timeout_ms, &r);
 	if (rc < 0)
 		put_refused(a, m->id, -rc, strerror(-rc));
@@ -551,6 +552,7 @@ open_agent(struct agent *a)
 	a->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (a->timer.fd < 0 || fcntl(a->port.fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
+	mount_watch_open(&a->mounts);
 	rc = agent_watch(a, &a->timer);
 	return rc < 0 ? rc : agent_watch(a, &a->port);
 }
@@ -562,6 +564,7 @@ close_agent(struct agent *a)
 
 	for (i = 0; i < a->n_commands; i++)
 		command_free(a, a->commands[i]);
+	mount_watch_close(&a->mounts);
 	if (a->timer.fd >= 0)
 		close(a->timer.fd);
 	if (a->epoll >= 0)
@@ -589,6 +592,7 @@ agent_run(const struct agent_options *options, uint32_t *grace_ms, char *why, si
 	    .options = options,
 	    .port = {.fd = options->port, .writable = true},
 	    .timer = {.fd = -1},
+	    .mounts = {.fd = -1},
 	    .epoll = -1,
 	    .why = why,
 	    .why_size = why_size,

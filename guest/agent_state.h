@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "guest/agent.h"
+#include "guest/mount_watch.h"
 #include "guest/outbox.h"
 #include "guest/spawn.h"
 #include "ipc/agent_frame.h"
@@ -74,6 +75,7 @@ struct command {
 struct agent {
 	const struct agent_options *options;
 	struct watch port, timer;
+	struct mount_watch mounts;
 	int epoll;
 	struct agent_reader reader;
 	struct outbox out;

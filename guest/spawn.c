@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's side of starting a command. */
+/*
+ * The agent's side of starting a command.
+ *
+ * Fork or not.  A copy of the agent's memory is most of what fork costs, and under TCG more than
+ * the command's own exec: each page that either side writes to afterwards faults.  So the child
+ * shares the agent's memory, on a stack of its own, and the agent waits until it has executed the
+ * program (CLONE_VFORK).  That is only done where the wait is short: not for a builtin, which
+ * executes nothing, and not where a file system of the guest could make it wait for somebody.  Nor
+ * for another user than root, whose processes could then trace one that has root's memory.
+ */
 #include "guest/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +21,8 @@
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
+
+#define STACK_SIZE 65536u
 
 /* Both ends of everything, the agent's and the child's. */
 struct ends {
@@ -100,7 +112,7 @@ open_terminal(struct ends *e, uint16_t rows, uint16_t columns)
  * command's stdin must see its end even while this child hangs in a file system.
  */
 static void __attribute__((noreturn))
-enter_child(const struct spawn_request *r, const struct ends *e)
+enter_child(const struct spawn_request *r, const struct ends *e, void **memory)
 {
 	static const int status_fd = 3;
 
@@ -110,7 +122,53 @@ enter_child(const struct spawn_request *r, const struct ends *e)
 		_exit(127);
 	if (syscall(SYS_close_range, status_fd + 1, ~0u, 0) < 0)
 		_exit(127);
-	spawn_become(r, status_fd);
+	spawn_become(r, status_fd, memory);
+}
+
+struct start {
+	const struct spawn_request *r;
+	const struct ends *e;
+	void *memory; /* the child's, in ours */
+};
+
+static int
+child_main(void *ctx)
+{
+	struct start *s = ctx;
+
+	enter_child(s->r, s->e, &s->memory);
+}
+
+static bool
+may_share(const struct spawn_request *r)
+{
+	return r->local && r->builtin == GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE &&
+	       (r->user[0] == '\0' || strcmp(r->user, "root") == 0);
+}
+
+/* Returns the child's pid, or -errno. */
+static pid_t
+start_child(const struct spawn_request *r, const struct ends *e)
+{
+	struct start s = {r, e, NULL};
+	uint8_t *stack;
+	pid_t pid;
+
+	if (!may_share(r)) {
+		pid = fork();
+		if (pid == 0)
+			enter_child(r, e, &s.memory);
+		return pid < 0 ? -errno : pid;
+	}
+	stack = malloc(STACK_SIZE);
+	if (stack == NULL)
+		return -ENOMEM;
+	pid = clone(child_main, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
+	if (pid < 0)
+		pid = -errno;
+	free(stack);
+	free(s.memory);
+	return pid;
 }
 
 int
@@ -124,11 +182,9 @@ spawn_command(const struct spawn_request *r, struct spawn_child *child)
 		rc = open_pipe(&e.ours.status, &e.status, &e.ours.status);
 	if (rc < 0)
 		goto out;
-	e.ours.pid = fork();
-	if (e.ours.pid == 0)
-		enter_child(r, &e);
+	e.ours.pid = start_child(r, &e);
 	if (e.ours.pid < 0) {
-		rc = -errno;
+		rc = e.ours.pid;
 		goto out;
 	}
 	/* Not reaped before we say so, hence the pid is still this child's. */

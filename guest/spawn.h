@@ -22,6 +22,7 @@ struct spawn_request {
 	char **env;  /* NAME=VALUE, NULL-terminated; laid over the defaults, a later one wins */
 	const char *user; /* name or uid; "" = root */
 	const char *cwd;  /* "" = the user's home, or / where that is not there */
+	bool local;       /* no file system of the guest makes who walks a path wait: see spawn.c */
 	bool tty;
 	uint16_t rows, columns;
 	Gondolin__AgentBuiltin builtin;
@@ -51,9 +52,11 @@ void spawn_child_close(struct spawn_child *child);
 
 /*
  * The child's side, called after fork with descriptors 0 to 2 in place (a terminal's slave three
- * times) and status_fd close-on-exec: does not return.
+ * times) and status_fd close-on-exec: does not return.  What it allocates and the agent has to
+ * free, where they share their memory, is in *memory.
  */
-void spawn_become(const struct spawn_request *r, int status_fd) __attribute__((noreturn));
+void
+spawn_become(const struct spawn_request *r, int status_fd, void **memory) __attribute__((noreturn));
 
 /*
  * The environment of a command: the defaults of the user laid under `overlay`.  Returns a

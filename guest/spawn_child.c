@@ -210,7 +210,7 @@ execute(char **argv, char **env)
 }
 
 void
-spawn_become(const struct spawn_request *r, int status_fd)
+spawn_become(const struct spawn_request *r, int status_fd, void **memory)
 {
 	struct user u;
 	char **env;
@@ -231,6 +231,7 @@ spawn_become(const struct spawn_request *r, int status_fd)
 	change_user(status_fd, &u);
 	change_directory(status_fd, &u, r->cwd);
 	env = spawn_environment(&u, r->tty, r->env);
+	*memory = env;
 	if (env == NULL)
 		refuse(status_fd, EINVAL, ENOMEM, "environment");
 	if (r->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE) {

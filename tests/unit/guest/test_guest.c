@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "guest/init.h"
+#include "guest/mount_watch.h"
 #include "guest/outbox.h"
 #include "guest/spawn.h"
 #include "guest/user.h"
@@ -236,6 +237,29 @@ put_started(struct outbox *o, uint32_t id)
 
 /* Frames come out as they went in, round the ring's end many times. */
 static void
+test_mounts(void)
+{
+	static const struct {
+		const char *line;
+		bool local;
+	} rows[] = {
+	    {"22 1 254:0 / / rw,noatime - ext4 /dev/vda rw", true},
+	    {"23 22 0:5 / /dev rw,nosuid shared:2 master:1 - devtmpfs devtmpfs rw", true},
+	    {"24 22 0:30 / /work rw - fuse.gondolin gondolin rw,user_id=0", false},
+	    {"24 22 0:30 / /a\\040-\\040ext4 rw - fuse - ext4", false},
+	    {"25 22 0:31 / /n rw - nfs4 host:/x rw", false},
+	    {"25 22 0:31 / /n rw - ext", false},
+	    {"25 22 0:31 / /n rw - ext44 x rw", false},
+	    {"25 22 0:31 / /n rw -", false},
+	    {"", false},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_EQUAL(mount_watch_line_local(rows[i].line), rows[i].local);
+}
+
+static void
 test_outbox_order(void)
 {
 	static uint8_t data[AGENT_PAYLOAD_MAX];
@@ -330,6 +354,7 @@ main(void)
 	    {"long lines", test_long_lines},
 	    {"environment", test_environment},
 	    {"command line", test_command_line},
+	    {"file systems that may wait", test_mounts},
 	    {"outbox order", test_outbox_order},
 	    {"outbox full", test_outbox_full},
 	    CU_TEST_INFO_NULL,
