@@ -60,7 +60,7 @@ add_kernel(struct qemu_command *c, const struct qemu_machine *m)
 	char tsc[48] = "";
 
 	if (!m->kvm && m->tsc_khz != 0)
-		snprintf(tsc, sizeof(tsc), " tsc_early_khz=%u", m->tsc_khz);
+		snprintf(tsc, sizeof(tsc), " tsc=reliable tsc_early_khz=%u", m->tsc_khz);
 	add_pair(c, "-kernel", QEMU_KERNEL_PATH);
 	add_pair(c, "-initrd", QEMU_INITRAMFS_PATH);
 	add(c, "-append");
