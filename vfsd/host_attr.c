@@ -223,28 +223,35 @@ host_setattr(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle *h
  * the bit as well.
  */
 int
-host_own(struct host *h, int fd, const struct host_node *dir, const struct vfs_make *make,
+host_own(struct host *h, int fd, struct host_node *dir, const struct vfs_make *make,
     const struct owner_key *key)
 {
 	struct owner_key dir_key = host_node_key(dir);
 	const struct owner_entry *above = owner_find(&h->owners, &dir_key);
 	uint32_t gid = make->gid, mode = make->mode & 07777;
+	struct vfs_attr dir_attr;
+	bool changes;
 	int error;
 
 	if (above != NULL && (above->mode & S_ISGID) &&
 	    (above->has & (OWNER_SPECIAL | OWNER_MODE))) {
-		gid = above->has & OWNER_GID ? above->gid : h->config.squash ? h->config.gid : gid;
+		error = host_getattr(&h->base, &dir->base, NULL, &dir_attr);
+		if (error != 0)
+			return error;
+		gid = dir_attr.gid;
 		if (S_ISDIR(make->mode))
 			mode |= S_ISGID;
 	}
 	/* An entry of a file that had this number before would be a lie. */
 	owner_drop(&h->owners, key);
-	if (h->config.squash || make->uid != geteuid() || gid != getegid()) {
+	changes = h->config.squash || make->uid != h->uid || gid != h->gid;
+	if (changes) {
 		error = set_owner(h, key, fd, VFS_SET_UID | VFS_SET_GID, make->uid, gid);
 		if (error != 0)
 			return error;
 	}
-	return mode & (S_ISUID | S_ISGID) ? remember(h, key, OWNER_SPECIAL, 0, 0, mode) : 0;
+	error = mode & (S_ISUID | S_ISGID) ? remember(h, key, OWNER_SPECIAL, 0, 0, mode) : 0;
+	return error != 0 ? error : changes && !h->config.squash;
 }
 
 ssize_t

@@ -42,6 +42,7 @@ struct host {
 	} devices[HOST_DEVICES_MAX];
 	uint32_t n_devices;
 	struct owner_map owners;
+	uint32_t uid, gid;                  /* whose the files are that we make */
 	uint64_t bytes_added, inodes_added; /* against the limits */
 };
 
@@ -111,8 +112,11 @@ int host_setxattr(struct vfs_provider *p, struct vfs_node *node, const char *nam
     const void *value, size_t size, int flags);
 int host_removexattr(struct vfs_provider *p, struct vfs_node *node, const char *name);
 
-/* Gives a file that the guest just made its owner and mode.  fd may be O_PATH. */
-int host_own(struct host *h, int fd, const struct host_node *dir, const struct vfs_make *make,
+/*
+ * Gives a file that the guest just made its owner and mode.  fd may be O_PATH.  Returns 0, 1 where
+ * the host's attributes changed, or -errno.
+ */
+int host_own(struct host *h, int fd, struct host_node *dir, const struct vfs_make *make,
     const struct owner_key *key);
 
 /* ---- host_file.c ---- */

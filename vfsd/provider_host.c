@@ -134,7 +134,7 @@ made(struct host *h, struct host_node *dir, int dir_fd, const char *name,
 		error = host_key(h, &st, &key);
 	if (error == 0)
 		error = host_own(h, fd, dir, make, &key);
-	if (error == 0 && !h->config.squash)
+	if (error > 0)
 		error = host_statx(fd, &st);
 	if (error == 0)
 		error = host_node_get(h, dir, name, &st, out);
@@ -193,7 +193,8 @@ opened(struct host *h, struct host_node *dir, const char *name, int fd, int flag
 		if (error == 0)
 			error = host_own(h, fd, dir, make, &key);
 	}
-	if (error == 0 && (make == NULL || !h->config.squash))
+	/* What changed since the attributes were taken. */
+	if (error > 0 || (error == 0 && (flags & O_TRUNC)))
 		error = host_statx(fd, &st);
 	if (error == 0)
 		error = host_node_get(h, name != NULL ? dir : NULL, name, &st, out);
@@ -465,6 +466,8 @@ vfs_host_new(const struct vfs_host_config *config, struct vfs_provider **out)
 	h->base.shares_locks = !config->exclusive;
 	h->config = *config;
 	owner_map_init(&h->owners);
+	h->uid = geteuid();
+	h->gid = getegid();
 	fd = host_openat(config->root, ".", O_PATH | O_DIRECTORY, 0);
 	error = fd < 0 ? fd : host_statx(fd, &st);
 	if (error == 0)

@@ -185,6 +185,7 @@ on_init(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *nod
 	if (!(out.flags & FUSE_MAX_PAGES))
 		out.max_write = 32u * 4096u;
 	s->ready = true;
+	s->writeback = out.flags & FUSE_WRITEBACK_CACHE;
 	return server_body(s, &out, sizeof(out));
 }
 

@@ -98,10 +98,11 @@ server_release(struct vfs_server *s, const struct fuse_request *r, struct vfs_no
 	return 0;
 }
 
+/* Nothing is kept back and no lock ends with a close: ENOSYS spares the guest the question. */
 ssize_t
 server_flush(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node)
 {
-	return server_handle(s, r->arg.flush.fh, node, false) != NULL ? 0 : -EBADF;
+	return server_handle(s, r->arg.flush.fh, node, false) != NULL ? -ENOSYS : -EBADF;
 }
 
 /* FSYNC and FSYNCDIR. */
@@ -142,6 +143,12 @@ server_lseek(struct vfs_server *s, const struct fuse_request *r, struct vfs_node
 
 	if (h == NULL)
 		return -EBADF;
+	/*
+	 * The kernel asks without writing back first, so that data it still holds would look like a
+	 * hole, and cp(1) would leave it out.  ENOSYS: it takes the whole file for data.
+	 */
+	if (s->writeback)
+		return -ENOSYS;
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
 		return -EINVAL;
 	if (in->offset > INT64_MAX)

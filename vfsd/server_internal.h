@@ -13,7 +13,8 @@ struct vfs_server {
 	struct vfs_table handles; /* of struct vfs_handle */
 	struct server_waiter *waiters; /* locks that wait, in order of their asking */
 	uint32_t n_waiters;
-	bool ready; /* INIT is done */
+	bool ready;     /* INIT is done */
+	bool writeback; /* the guest's kernel holds back what is written */
 	uint64_t fresh_ns;
 	struct {
 		struct fuse_out_header header;

@@ -27,6 +27,7 @@ enum option_key {
 	KEY_SQUASH = 'q',
 	KEY_FRESH = 'f',
 	KEY_TRACE = 't',
+	KEY_DEVICE = 'd',
 };
 
 static const struct option options[] = {
@@ -39,6 +40,7 @@ static const struct option options[] = {
     {"squash", no_argument, NULL, KEY_SQUASH},
     {"fresh", required_argument, NULL, KEY_FRESH},
     {"trace", no_argument, NULL, KEY_TRACE},
+    {"device", required_argument, NULL, KEY_DEVICE},
     {NULL, 0, NULL, 0},
 };
 
@@ -47,7 +49,8 @@ test_stack_options(struct test_stack *s, int argc, char **argv)
 {
 	int key;
 
-	*s = (struct test_stack){.host_fd = -1, .cow_fd = -1, .fresh_ms = VFS_FRESH_MS_DEFAULT};
+	*s = (struct test_stack){
+	    .host_fd = -1, .cow_fd = -1, .fresh_ms = VFS_FRESH_MS_DEFAULT, .device = "/dev/fuse"};
 	while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (key) {
 		case KEY_HOST:
@@ -74,6 +77,9 @@ test_stack_options(struct test_stack *s, int argc, char **argv)
 			break;
 		case KEY_SQUASH:
 			s->squash = true;
+			break;
+		case KEY_DEVICE:
+			s->device = optarg;
 			break;
 		case KEY_TRACE:
 			s->trace = true;

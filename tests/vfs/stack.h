@@ -13,7 +13,8 @@
 
 struct test_stack {
 	const char *host, *cow;
-	uint64_t memory; /* 0 = none */
+	const char *device; /* "/dev/fuse" or another node of it */
+	uint64_t memory;    /* 0 = none */
 	uint64_t inodes;
 	const char *patterns[TEST_PATTERNS_MAX];
 	size_t n_patterns;

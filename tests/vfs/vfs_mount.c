@@ -10,6 +10,7 @@
  *own
  *	  --squash         everything is ours       --fresh MS       trust in names and attributes
  *	  --trace          a line for each operation on standard error
+ *	  --device FILE    another node of /dev/fuse
  *
  * Needs CAP_SYS_ADMIN in its user namespace and an own mount namespace where it is no root.  Prints
  * "ready" when the mount is up.
@@ -24,7 +25,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,7 +46,7 @@ on_record(void *ctx, const struct vfs_record *r)
 }
 
 static int
-mount_at(const char *target)
+mount_at(const char *device, const char *target)
 {
 	char options[256];
 	struct stat st;
@@ -54,7 +54,7 @@ mount_at(const char *target)
 
 	if (stat(target, &st) < 0)
 		return -errno;
-	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	fd = open(device, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	snprintf(options, sizeof(options),
@@ -69,51 +69,53 @@ mount_at(const char *target)
 	return fd;
 }
 
+static volatile sig_atomic_t stop;
+
+static void
+on_signal(int number)
+{
+	(void)number;
+	stop = 1;
+}
+
+/* A signal interrupts the read: no SA_RESTART. */
+static void
+catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+}
+
 /* One request after the other until the mount ends. */
 static int
-serve(struct vfs_server *server, struct vfs_device *device, int signals)
+serve(struct vfs_server *server, struct vfs_device *device)
 {
-	struct pollfd polls[2] = {
-	    {.fd = device->fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+	struct pollfd readable = {.fd = device->fd, .events = POLLIN};
 	uint8_t *buffer = malloc(FUSE_REQUEST_MAX);
 	struct vfs_usage use;
-	ssize_t n;
+	ssize_t n = -EAGAIN;
 	int error = 0;
 
 	if (buffer == NULL)
 		return -ENOMEM;
-	while (error == 0) {
-		n = vfs_device_receive(device, buffer, FUSE_REQUEST_MAX);
-		if (n > 0) {
-			error = vfs_server_request(server, buffer, (size_t)n);
-			continue;
-		}
-		if (n == 0)
-			break;
-		if (n != -EAGAIN && n != -EINTR)
-			error = (int)n;
-		if (error == 0)
-			error = vfs_server_retry_locks(server);
+	while (error == 0 && n != 0 && !stop) {
 		vfs_server_usage(server, &use);
-		if (error == 0 &&
-		    poll(polls, 2, use.waiting > 0 ? (int)VFS_LOCK_RETRY_MS : -1) > 0 &&
-		    (polls[1].revents & POLLIN))
-			break;
+		/* Locks that wait are tried again from time to time; else the read waits. */
+		if (use.waiting > 0) {
+			error = vfs_server_retry_locks(server);
+			if (poll(&readable, 1, (int)VFS_LOCK_RETRY_MS) <= 0)
+				continue;
+		}
+		n = vfs_device_receive(device, buffer, FUSE_REQUEST_MAX);
+		if (n > 0)
+			error = vfs_server_request(server, buffer, (size_t)n);
+		else if (n != 0 && n != -EAGAIN && n != -EINTR)
+			error = (int)n;
 	}
 	free(buffer);
 	return error;
-}
-
-static int
-signals_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 /* As many descriptors as the handles that a guest may have. */
@@ -135,7 +137,7 @@ main(int argc, char **argv)
 	struct vfs_server_config config = {.fresh_ms = VFS_FRESH_MS_DEFAULT, .record = on_record};
 	struct vfs_server *server = NULL;
 	struct vfs_device device;
-	int fd, error, signals;
+	int fd, error;
 	const char *target;
 
 	if (test_stack_options(&stack, argc, argv) != 0)
@@ -148,8 +150,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "vfs_mount: provider: %s\n", strerror(-error));
 		return 1;
 	}
-	signals = signals_open();
-	fd = mount_at(target);
+	catch_signals();
+	fd = mount_at(stack.device, target);
 	if (fd < 0) {
 		fprintf(stderr, "vfs_mount: %s: %s\n", target, strerror(-fd));
 		return 1;
@@ -163,7 +165,7 @@ main(int argc, char **argv)
 	if (error == 0) {
 		puts("ready");
 		fflush(stdout);
-		error = serve(server, &device, signals);
+		error = serve(server, &device);
 	}
 	if (error != 0)
 		fprintf(stderr, "vfs_mount: %s\n", strerror(-error));

@@ -55,7 +55,10 @@ guest_open_raw(struct guest *g, struct vfs_provider *p, const struct vfs_server_
 void
 guest_open(struct guest *g, struct vfs_provider *p, const struct vfs_server_config *config)
 {
-	struct fuse_init_in in = {.major = 7, .minor = 38, .max_readahead = 1 << 17, .flags = ~0u};
+	struct fuse_init_in in = {.major = 7,
+	    .minor = 38,
+	    .max_readahead = 1 << 17,
+	    .flags = ~(uint32_t)FUSE_WRITEBACK_CACHE};
 
 	guest_open_raw(g, p, config);
 	assert(guest_call(g, FUSE_INIT, 0, &in, sizeof(in), NULL, NULL) == 0);
