@@ -192,6 +192,14 @@ answer_take_head(struct exchange *x)
 	return true;
 }
 
+void
+answer_take_trailers(struct exchange *x)
+{
+	filter(x, &x->trailers);
+	if (fields_size(&x->trailers) > OUTBOUND_HEAD_MAX)
+		fields_reset(&x->trailers);
+}
+
 static void
 list(struct exchange *x)
 {

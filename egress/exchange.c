@@ -134,6 +134,7 @@ end_well(struct exchange *x)
 	    .trailers = &x->trailers,
 	};
 
+	answer_take_trailers(x);
 	record(x);
 	if (x->answered)
 		u->events->answer_end(u->ctx, &e);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* egress's wall.  Each row names its caller and goes when the caller goes. */
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -22,6 +23,8 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(epoll_create1, "libev: makes its set anew where a peer still holds a socket of ours"),
     ALLOW(clock_gettime, "libev, libcurl: where the vDSO has no clock"),
     ALLOW(getrandom, "OpenSSL: keys of connections"),
+    ALLOW(getpid, "OpenSSL: its random numbers look for a fork"),
+    ALLOW_IF(futex, "OpenSSL: pthread_once", ARG_IS(1, FUTEX_WAKE | FUTEX_PRIVATE_FLAG)),
     ALLOW_IF(socket, "on_open, connection_try, c-ares", ARG_IS(0, AF_INET)),
     ALLOW_IF(socket, "on_open, connection_try, c-ares", ARG_IS(0, AF_INET6)),
     ALLOW_IF(socketpair, "stream_open", ARG_IS(0, AF_UNIX),

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "egress/trust.h"
@@ -429,7 +430,9 @@ transport_init(struct upstream *u, const char *ca_bundle, char *error, size_t er
 	u->store = trust_read(ca_bundle, error, error_size);
 	if (u->store == NULL)
 		return -ENOENT;
-	/* OpenSSL reads its configuration and finds its random numbers now. */
+	/* OpenSSL reads its configuration and finds its random numbers now; libc its time zone. */
+	(void)setenv("TZ", "UTC0", 1);
+	tzset();
 	tls = SSL_CTX_new(TLS_client_method());
 	easy = curl_easy_init();
 	u->multi = curl_multi_init();

@@ -153,6 +153,8 @@ upload_on_read(char *bytes, size_t size, size_t n, void *ctx)
 				return 0;
 			continue;
 		}
+		if (x->upload_last && x->upload_streamed > x->upload_total)
+			return broken(x, "is longer than was said");
 		if (!x->stream_given)
 			return pause_upload(x);
 		got = read_stream(x, bytes, room);
@@ -160,8 +162,6 @@ upload_on_read(char *bytes, size_t size, size_t n, void *ctx)
 			return pause_upload(x);
 		if (got <= 0)
 			return broken(x, "broke off");
-		if (x->upload_last && x->upload_streamed > x->upload_total)
-			return broken(x, "is longer than was said");
 		if (placeholder_is_out_of_place(x))
 			return CURL_READFUNC_ABORT;
 		if (budget_bytes(&x->ask.u->budget, x->budget, 0, (uint64_t)got) != NULL) {

@@ -166,6 +166,8 @@ void answer_turn(struct exchange *x);
 bool answer_take_line(struct exchange *x, const char *line, size_t n);
 /* The head is whole: checks, scrubs.  False where it is refused. */
 bool answer_take_head(struct exchange *x);
+/* They are whole: the same. */
+void answer_take_trailers(struct exchange *x);
 /* Hands the stream over where that was not done; false where there is none to have. */
 bool stream_open(struct exchange *x, int *peer);
 void stream_close(struct exchange *x);
