@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "egress/egress.h"
+#include "egress/upstream_internal.h"
 #include "ipc/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -53,6 +54,20 @@ connect_netproxy(struct egress *e, int edge[2])
 	egress_open_netproxy(e, edge[1]);
 }
 
+/* The next input starts from nothing. */
+static void
+forget(struct egress *e)
+{
+	size_t i;
+
+	for (i = 0; i < ASK_BUCKETS; i++)
+		while (e->upstream->asks[i] != NULL)
+			(void)upstream_cancel(e->upstream, e->upstream->asks[i]->id);
+	e->upstream->last_id = 0;
+	egress_drop_records(e);
+	ipc_channel_close(&e->netproxy);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -82,8 +97,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		while (recv(edge[0], sink, sizeof(sink), 0) > 0)
 			;
 	}
-	egress_drop_records(e);
-	ipc_channel_close(&e->netproxy);
+	forget(e);
 	close(edge[0]);
 	return 0;
 }

@@ -91,13 +91,16 @@ static const struct call calls[] = {
 /* A job that is forbidden to all others, and why it is this process's. */
 static const struct {
 	const char *profile, *call, *why;
+	long first; /* argument; -1 = any */
 } exceptions[] = {
-    {"guard", "openat", "empties the session's directory, as the invoking user"},
-    {"qemu", "openat", "/dev/kvm and its own files; the root and Landlock hold nothing else"},
-    {"qemu", "open", "the same, for libraries that still use it"},
-    {"qemu", "mprotect", "TCG makes code"},
-    {"qemu", "mmap", "TCG makes code"},
-    {"qemu", "rt_sigaction", "its death is reported by the notifier, not by a handler"},
+    {"egress", "socket", "it is the way out", AF_INET},
+    {"egress", "connect", "it is the way out", -1},
+    {"guard", "openat", "empties the session's directory, as the invoking user", -1},
+    {"qemu", "openat", "/dev/kvm and its own files; the root and Landlock hold nothing else", -1},
+    {"qemu", "open", "the same, for libraries that still use it", -1},
+    {"qemu", "mprotect", "TCG makes code", -1},
+    {"qemu", "mmap", "TCG makes code", -1},
+    {"qemu", "rt_sigaction", "its death is reported by the notifier, not by a handler", -1},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -109,7 +112,8 @@ is_exception(const struct jail_profile *p, const struct call *c)
 
 	for (i = 0; i < COUNT(exceptions); i++)
 		if (strcmp(exceptions[i].profile, p->name) == 0 &&
-		    strcmp(exceptions[i].call, c->name) == 0)
+		    strcmp(exceptions[i].call, c->name) == 0 &&
+		    (exceptions[i].first < 0 || exceptions[i].first == (long)c->args[0]))
 			return true;
 	return false;
 }

@@ -64,7 +64,8 @@ test_splits(void)
 				out.length = 0;
 				run(&set, rows[i].in, a, b, &out);
 				if (out.length != strlen(rows[i].out) ||
-				    memcmp(out.bytes, rows[i].out, out.length) != 0) {
+				    (out.length > 0 &&
+					memcmp(out.bytes, rows[i].out, out.length) != 0)) {
 					fprintf(stderr, "%s at %zu, %zu: %.*s\n", rows[i].in, a, b,
 					    (int)out.length, (const char *)out.bytes);
 					CU_FAIL("split");
