@@ -16,9 +16,12 @@
 #include "vmrunner/vmrunner.h"
 
 #define TERMINAL_MAX 65535u
+/* Seconds that the guest has to end a command whose time is over: 5 until SIGKILL, and the way. */
+#define OVERDUE 15.0
 
 static void on_input(struct ev_loop *loop, ev_io *w, int events);
 static void on_kill(struct ev_loop *loop, ev_timer *w, int events);
+static void on_overdue(struct ev_loop *loop, ev_timer *w, int events);
 
 void
 commands_init(struct commands *all)
@@ -69,6 +72,7 @@ command_free(struct command *c)
 	unsigned i;
 
 	ev_timer_stop(c->vm->loop, &c->kill);
+	ev_timer_stop(c->vm->loop, &c->overdue);
 	close_input(c);
 	for (i = 0; i < AGENT_OUTPUTS; i++)
 		output_clear(&c->output[i]);
@@ -159,6 +163,7 @@ command_over(struct command *c)
 
 	c->over = true;
 	ev_timer_stop(c->vm->loop, &c->kill);
+	ev_timer_stop(c->vm->loop, &c->overdue);
 	close_input(c);
 	for (i = 0; i < AGENT_OUTPUTS; i++)
 		if (!c->output[i].ended)
@@ -216,6 +221,8 @@ command_make(struct vmrunner *vm, Gondolin__AgentExec *exec, int *fds)
 	c->input_fd = -1;
 	ev_timer_init(&c->kill, on_kill, KILL_AFTER, 0.);
 	c->kill.data = c;
+	ev_init(&c->overdue, on_overdue);
+	c->overdue.data = c;
 	agent_task_init(&c->task, exec->tty);
 	open_input(c, take(&fds[0]));
 	output_init(&c->output[AGENT_OUT], c, take(&fds[1]));
@@ -388,6 +395,19 @@ on_kill(struct ev_loop *loop, ev_timer *w, int events)
 	(void)command_signal(c, SIGKILL);
 }
 
+/* The guest keeps the time; that it does is not left to it. */
+static void
+on_overdue(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct command *c = w->data;
+
+	(void)loop;
+	(void)events;
+	/* Output that the client does not take may be what holds the guest up. */
+	if (c->output[AGENT_OUT].length == 0 && c->output[AGENT_ERR].length == 0)
+		machine_agent_ended(&c->vm->machine, "did not end a command whose time was over");
+}
+
 static void
 on_input(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -427,6 +447,10 @@ produce_exec(struct command *c)
 	}
 	if (c->path == NULL)
 		report_start(c->vm, c->exec);
+	if (c->exec->timeout_ms != 0) {
+		ev_timer_set(&c->overdue, c->exec->timeout_ms / 1000. + OVERDUE, OVERDUE);
+		ev_timer_start(c->vm->loop, &c->overdue);
+	}
 	drop_exec(c);
 	return 0;
 }

@@ -70,6 +70,7 @@ struct command {
 	uint32_t rows, columns;
 	uint64_t bytes_in, bytes_out;
 	ev_timer kill;
+	ev_timer overdue; /* runs where the command has a time-out */
 };
 
 struct commands {
