@@ -99,6 +99,8 @@ foreground_start(struct foreground *f, struct ev_loop *loop, const struct config
 	f->pidfd = pidfd_open(f->pid, 0);
 	ev_io_init(&f->exited, on_exited, f->pidfd, EV_READ);
 	f->exited.data = f;
+	/* After what vmrunner said before the relay ended: why the machine failed, for one. */
+	ev_set_priority(&f->exited, EV_MINPRI);
 	ev_io_start(loop, &f->exited);
 	return 0;
 }

@@ -406,7 +406,8 @@ foreground_ended(void *ctx, int code)
 	struct sandbox *s = ctx;
 
 	/* Where the sandbox failed under it, that reason comes by itself and says more. */
-	if (code != EXIT_SANDBOX_FAILED || s->phase == PHASE_UP)
+	if (code != EXIT_SANDBOX_FAILED ||
+	    (s->phase == PHASE_UP && !s->machine_given_up && ipc_channel_is_open(&s->vmrunner)))
 		end(s, code);
 }
 

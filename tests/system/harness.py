@@ -5,6 +5,7 @@ Waits are for events (a packet, an exit, end of file), with deadlines that only 
 """
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import select
@@ -279,6 +280,27 @@ class Case(unittest.TestCase):
         self.assertEqual(len(lines), 1, f"not one line: {text!r}")
         for word in words:
             self.assertIn(word, lines[0])
+
+
+def changed_image(case, build):
+    """A copy of the image whose parts `build(folder)` may change, with a manifest that fits, until the test ends."""
+    folder = os.path.join(STAGE, "broken")
+    objects = os.path.join(STAGE, "images", "objects")
+    shutil.copytree(os.path.join(objects, os.listdir(objects)[0]), folder)
+    case.addCleanup(shutil.rmtree, folder)
+    subprocess.run(["chmod", "-R", "u+w,a+rX", folder], check=True)
+    path = os.path.join(folder, "manifest.json")
+    with open(path, encoding="utf-8") as f:
+        manifest = json.load(f)
+    build(folder, manifest)
+    for part in manifest["parts"].values():
+        file = os.path.join(folder, part["file"])
+        with open(file, "rb") as f:
+            part["sha256"] = hashlib.file_digest(f, "sha256").hexdigest()
+        part["size"] = os.path.getsize(file)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(manifest, f)
+    return folder
 
 
 class OneSandbox(Case):

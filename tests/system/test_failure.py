@@ -56,6 +56,22 @@ class Killed(Case):
         await_end(left)
 
 
+    def test_late_supervisor_still_says_why(self):
+        """The relay of its command has ended before the supervisor sees anything."""
+        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo up; sleep 1000"}\n')
+        p = harness.popen(["gondolin-supervisor", "--config", path])
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        relay = harness.child(p.pid, "gondolin")
+        qemu = harness.child(p.pid, "qemu-system-x86")
+        p.send_signal(signal.SIGSTOP)
+        os.kill(qemu, signal.SIGKILL)
+        await_end([qemu, relay])
+        p.send_signal(signal.SIGCONT)
+        out, err = p.communicate(timeout=harness.DEADLINE)
+        self.assertEqual((p.returncode, out), (125, b""))
+        self.assert_one_line(err, "qemu", "signal 9")
+
+
 class Refused(Case):
     def refuse(self, config, *words, env=None):
         path = harness.write_config(config)
@@ -122,28 +138,6 @@ class Refused(Case):
 class Guest(Case):
     """A guest that does not do its part."""
 
-    def image(self, build):
-        """A copy of the image whose parts `build(folder)` may change, with a manifest that fits."""
-        import hashlib
-        import json
-        folder = os.path.join(harness.STAGE, "broken")
-        objects = os.path.join(harness.STAGE, "images", "objects")
-        shutil.copytree(os.path.join(objects, os.listdir(objects)[0]), folder)
-        self.addCleanup(shutil.rmtree, folder)
-        subprocess.run(["chmod", "-R", "u+w,a+rX", folder], check=True)
-        path = os.path.join(folder, "manifest.json")
-        with open(path, encoding="utf-8") as f:
-            manifest = json.load(f)
-        build(folder, manifest)
-        for part in manifest["parts"].values():
-            file = os.path.join(folder, part["file"])
-            with open(file, "rb") as f:
-                part["sha256"] = hashlib.file_digest(f, "sha256").hexdigest()
-            part["size"] = os.path.getsize(file)
-        with open(path, "w", encoding="utf-8") as f:
-            json.dump(manifest, f)
-        return folder
-
     def start(self, folder):
         path = harness.write_config(f'image = "{folder}"\nvm {{ memory = "192M"  accel = tcg }}\ncommand = {{"true"}}\n')
         return run("gondolin-supervisor", "--config", path)
@@ -153,7 +147,7 @@ class Guest(Case):
             with open(os.path.join(folder, manifest["parts"]["initramfs"]["file"]), "wb") as f:
                 f.write(b"\0" * 512)
 
-        r = self.start(self.image(no_init))
+        r = self.start(harness.changed_image(self, no_init))
         self.assertEqual(r.code, 125, r)
         self.assert_one_line(r.err, "Kernel panic")
         self.assertIn(b"trying once more", r.err)
@@ -163,7 +157,7 @@ class Guest(Case):
             with open(os.path.join(folder, manifest["parts"]["rootfs"]["file"]), "wb") as f:
                 f.write(os.urandom(1 << 20))
 
-        r = self.start(self.image(no_root))
+        r = self.start(harness.changed_image(self, no_root))
         self.assertEqual(r.code, 125, r)
         self.assert_one_line(r.err, "gondolin-guest")
 
