@@ -11,8 +11,8 @@
 #include "supervisor/programs.h"
 #include "vfsd/profile.h"
 
-#define COW_BYTES_DEFAULT (1ull << 30) /* of what the guest writes, where max-bytes says nothing \
-					*/
+/* Of what the guest writes, where max-bytes says nothing. */
+#define COW_BYTES_DEFAULT (1ull << 30)
 
 /* States of the channel. */
 enum { AWAIT_READY = 1, RUNNING = 2 };
