@@ -460,6 +460,7 @@ parse(struct walk *w, const char *text, size_t length, bool fresh)
 	int rc;
 
 	w->error[0] = '\0';
+	/* cppcheck-suppress autoVariables ; it is taken back below */
 	w->text = &guarded;
 	if (length > CONFIG_FILE_MAX) {
 		fail(w, 0, "over %u bytes", CONFIG_FILE_MAX);
