@@ -99,7 +99,7 @@ walk_name(struct walk *w, struct vfs_node *upper, struct vfs_node *lower, const 
 		low.node = NULL;
 	if (length > 0)
 		w->path[w->length++] = '/';
-	strcpy(w->path + w->length, name);
+	memcpy(w->path + w->length, name, strlen(name) + 1);
 	w->length += strlen(name);
 	kind = kind_of(w, &up, &low);
 	error = w->each(w->ctx, kind, w->path, &up.attr);

@@ -371,7 +371,7 @@ memory_setxattr(struct vfs_provider *p, struct vfs_node *node, const char *name,
 	x = calloc(1, sizeof(*x) + strlen(name) + 1);
 	if (x == NULL)
 		return -ENOMEM;
-	strcpy(x->name, name);
+	memcpy(x->name, name, strlen(name) + 1);
 	x->size = size;
 	x->value = malloc(size > 0 ? size : 1);
 	error = x->value != NULL ? memory_charge(&m->budget, xattr_cost(x)) : -ENOMEM;

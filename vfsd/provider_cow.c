@@ -357,13 +357,24 @@ move_name(struct cow *c, struct cow_node *from, const char *old, struct cow_node
 	return error;
 }
 
+/* True where dir is n or below it. */
+static bool
+is_below(const struct cow_node *dir, const struct cow_node *n)
+{
+	do {
+		if (dir == n)
+			return true;
+		dir = dir->dir;
+	} while (dir != NULL);
+	return false;
+}
+
 static int
 cow_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, struct vfs_node *to,
     const char *new, unsigned flags)
 {
 	struct cow *c = COW(p);
 	struct vfs_entry e, over = {.node = NULL};
-	struct cow_node *above;
 	int error;
 
 	if (flags & RENAME_EXCHANGE)
@@ -376,10 +387,8 @@ cow_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, struc
 	error = cow_lookup(p, to, new, &over);
 	if (error == -ENOENT)
 		error = 0;
-	for (above = NODE(to); error == 0 && above != NULL; above = above->dir) {
-		if (&above->base == e.node)
-			error = -EINVAL;
-	}
+	if (error == 0 && is_below(NODE(to), NODE(e.node)))
+		error = -EINVAL;
 	/* Two names of one file: nothing is to be done. */
 	if (error == 0 && e.node == over.node) {
 		error = flags & RENAME_NOREPLACE ? -EEXIST : 0;

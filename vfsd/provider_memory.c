@@ -7,6 +7,7 @@
  */
 #include "vfsd/provider_memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -149,7 +150,7 @@ entry_add(struct memory *m, struct memory_node *dir, const char *name, struct me
 		free(e);
 		return error;
 	}
-	strcpy(e->name, name);
+	memcpy(e->name, name, strlen(name) + 1);
 	e->dir = dir;
 	vfs_node_ref(&dir->base);
 	e->node = n;
@@ -173,8 +174,11 @@ static void
 entry_remove(struct memory *m, struct memory_entry **at)
 {
 	struct memory_entry *e = *at;
-	struct memory_node *n = e->node, *dir = e->dir;
+	struct memory_node *n, *dir;
 
+	assert(e != NULL);
+	n = e->node;
+	dir = e->dir;
 	*at = e->next;
 	m->n_entries--;
 	place_remove(dir, e);
@@ -205,6 +209,7 @@ node_new(struct memory *m, const struct vfs_make *make, const struct memory_node
 	n = calloc(1, sizeof(*n));
 	*error = n != NULL ? 0 : -ENOMEM;
 	if (n != NULL && S_ISLNK(make->mode)) {
+		assert(make->target != NULL);
 		n->size = strlen(make->target);
 		*error = memory_charge(&m->budget, n->size + 1);
 		n->u.target = *error == 0 ? strdup(make->target) : NULL;
@@ -485,7 +490,7 @@ memory_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, st
 	if (error != 0)
 		return error;
 	n = a->node;
-	if (flags == RENAME_EXCHANGE) {
+	if (flags == RENAME_EXCHANGE && b != NULL) {
 		if (S_ISDIR(b->node->mode) && is_below(NODE(from), b->node))
 			return -EINVAL;
 		entry_point(a, entry_point(b, n));

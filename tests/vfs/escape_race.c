@@ -71,7 +71,7 @@ main(int argc, char **argv)
 	}
 	dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(dir, argv[1]);
-	end = time(NULL) + atoi(argv[3]);
+	end = time(NULL) + strtol(argv[3], NULL, 10);
 	for (; time(NULL) < end; round++) {
 		snprintf(name, sizeof(name), "d%lu", round % DIRECTORIES);
 		must(renameat(dir, name, dir, "aside"), "move aside");

@@ -110,7 +110,7 @@ open_host(struct test_stack *s, const char *path, int *fd, struct vfs_provider *
 static int
 add_cow(struct test_stack *s)
 {
-	struct vfs_provider *upper;
+	struct vfs_provider *upper = NULL;
 	int error = open_host(s, s->cow, &s->cow_fd, &upper);
 
 	return error != 0 ? error : vfs_cow_new(s->top, upper, &s->top);
