@@ -198,6 +198,18 @@ class Lan:
         return subprocess.run(["nsenter", f"--net=/run/netns/{self.guest}", "unshare", "-m", "sh", "-c", shell, "sh",
                                *map(str, command)], env=env, **options)
 
+    def wait_for_ipv6(self):
+        """Until the guest's kernel took the router's advertisement and tried its address."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            routes = run("ip", "-n", self.guest, "-6", "route", "show", "default").stdout
+            addresses = run("ip", "-n", self.guest, "-6", "addr", "show", "scope", "global").stdout
+            if routes and "inet6" in addresses and "tentative" not in addresses:
+                return
+            if time.monotonic() > end:
+                raise RuntimeError(f"no IPv6: {routes} {addresses}")
+            time.sleep(0.1)
+
     def curl(self, *arguments):
         return self.inside("curl", "-sS", *arguments)
 
