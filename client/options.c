@@ -20,7 +20,8 @@ const struct option option_table[OPT_COUNT] = {
     [OPT_CWD] = {"cwd", 0, FOR_COMMAND, TEXT("PATH"), .help = "working directory in the guest"},
     [OPT_ENV] = {"env", 'e', FOR_COMMAND, TEXT("NAME[=VALUE]"), .list = true,
 	.help = "set a variable (without VALUE: as it is here)"},
-    [OPT_USER] = {"user", 'u', FOR_COMMAND, TEXT("NAME"), .help = "user or uid in the guest"},
+    [OPT_USER] = {"user", 'u', FOR_COMMAND, TEXT("NAME"), AS(TOP, "user"),
+	.help = "user or uid in the guest"},
     [OPT_TIMEOUT] = {"timeout", 0, FOR_COMMAND, TEXT("SECONDS"),
 	.help = "end the command after that time (exit code 124); 0 = never"},
     [OPT_TTY] = {"tty", 't', FOR_COMMAND, .help = "give the command a terminal"},
@@ -241,7 +242,9 @@ options_shape_sandbox(const struct options *o, const char **name)
 	int i;
 
 	for (i = 0; i < OPT_COUNT; i++)
-		if (option_table[i].section != SECTION_NONE && o->given[i].n > 0) {
+		/* What a running sandbox's commands take as well shapes no sandbox. */
+		if (option_table[i].section != SECTION_NONE &&
+		    (option_table[i].commands & ~(unsigned)FOR_NEW) == 0 && o->given[i].n > 0) {
 			*name = option_table[i].name;
 			return true;
 		}

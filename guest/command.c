@@ -104,8 +104,11 @@ command_start(struct agent *a, uint32_t id, uint32_t timeout_ms, const struct sp
 void
 command_free(struct agent *a, struct command *c)
 {
-	/* At the agent's own end it is init that reaps: nothing waits here for a stuck process. */
-	if (c->pid != 0)
+	/*
+	 * At the agent's own end it is init that reaps: nothing waits here for a stuck process.
+	 * Where the host gave a grace, it is also init that signals.
+	 */
+	if (c->pid != 0 && a->grace_ms == 0)
 		a->options->system->signal(c->pid, SIGKILL);
 	watch_close(&c->status);
 	watch_close(&c->process);

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts in real sandboxes: what the guest sees and may do, what reaches the host, and what never does."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+import harness
+from harness import BASE, Case, Sandbox, await_end, run, setUpModule, tearDownModule  # noqa: F401
+
+OURS = harness.USER if harness.MODE == "user" and os.geteuid() == 0 else os.geteuid()
+
+MMAP = r"""
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	int fd = open(argv[1], O_RDWR | O_CREAT, 0644);
+	char *p;
+
+	if (argc < 2 || fd < 0 || ftruncate(fd, 8192) < 0)
+		return 2;
+	p = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return 3;
+	for (int i = 0; i < 8192; i++)
+		p[i] = 'm';
+	return 0; /* neither msync nor munmap */
+}
+"""
+
+
+class Files(Case):
+    def setUp(self):
+        super().setUp()
+        self.root = os.path.join(harness.STAGE, "files")
+        self.folder()
+
+    def tearDown(self):
+        shutil.rmtree(self.root)
+        super().tearDown()
+
+    def folder(self, *names):
+        path = self.root
+        for name in ("", *names):
+            path = os.path.join(path, name) if name else path
+            os.makedirs(path, exist_ok=True)
+            os.chown(path, OURS, OURS)
+        return path
+
+    def file(self, *names, text="", mode=0o644):
+        path = os.path.join(self.root, *names)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        os.chown(path, OURS, OURS)
+        return path
+
+    def read(self, *names):
+        with open(os.path.join(self.root, *names), encoding="utf-8") as f:
+            return f.read()
+
+    def sh(self, box, script, want=0):
+        r = box.exec("sh", "-c", script)
+        self.assertEqual(r.code, want, f"{script}: {r} {box.said()}")
+        return r.out.decode()
+
+
+class Kinds(Files):
+    def config(self):
+        self.folder("work", "known")
+        self.file("work", "hello", text="from the host\n")
+        self.file("work", ".env", text="SECRET=1\n")
+        self.file("work", "known", "inside", text="inside\n")
+        self.folder("fixed")
+        self.file("fixed", "f", text="fixed\n")
+        self.folder("layer")
+        self.file("layer", "f", text="below\n")
+        self.folder("mit Raum", "ü")
+        self.folder("scratch", "node_modules")
+        self.file("scratch", "node_modules", "host", text="x")
+        self.log = os.path.join(self.folder("log"), "turn.jsonl")
+        at = self.root
+        return (BASE + f'audit = "{self.log}"\n'
+                f'mount "/workspace" {{ host = "{at}/work"  mode = rw  hide = {{".env"}} }}\n'
+                f'mount "/workspace/deep/nested" {{ memory = "1M" }}\n'
+                f'mount "/usr/fixed" {{ host = "{at}/fixed" }}\n'
+                f'mount "/layer" {{ host = "{at}/layer"  mode = cow  trace = true }}\n'
+                f'mount "/mit Raum/ü" {{ host = "{at}/mit Raum/ü"  mode = rw }}\n'
+                f'mount "/scratch" {{ host = "{at}/scratch"  mode = rw  hide = {{"node_modules"}}'
+                f'  hide-mode = scratch }}\n')
+
+    def records(self):
+        with open(self.log, encoding="utf-8") as f:
+            return [json.loads(line) for line in f]
+
+    def check_write(self, box):
+        self.assertEqual(self.sh(box, "cat /workspace/hello"), "from the host\n")
+        self.sh(box, "cd /workspace && echo new >n && mkdir d && mv n d/n && ln d/n hard && ln -s d/n soft && "
+                     "chmod 640 d/n && echo more >>hard && cat soft")
+        self.assertEqual(self.read("work", "d", "n"), "new\nmore\n")
+        st = os.stat(os.path.join(self.root, "work", "d", "n"))
+        self.assertEqual((st.st_uid, st.st_gid, st.st_mode & 0o7777, st.st_nlink), (OURS, OURS, 0o640, 2))
+        self.assertEqual(self.sh(box, "stat -c %u:%g /workspace/hello"), "0:0\n")
+        self.sh(box, "cd /workspace && tar -cf t.tar d hard && mkdir out && tar -xf t.tar -C out && cmp out/d/n d/n")
+        self.sh(box, "cd /workspace && rm -r d hard soft out t.tar && ls d", want=1)
+        self.assertEqual(sorted(os.listdir(os.path.join(self.root, "work"))), [".env", "deep", "hello", "known"])
+
+    def check_special(self, box):
+        """Owners, setuid and devices stay in the guest."""
+        self.sh(box, "cd /workspace && cp /bin/busybox s && chown 12:34 s && chmod 6755 s")
+        self.assertEqual(self.sh(box, "stat -c %u:%g:%a /workspace/s"), "12:34:6755\n")
+        st = os.stat(os.path.join(self.root, "work", "s"))
+        self.assertEqual((st.st_uid, st.st_gid, st.st_mode & 0o7777), (OURS, OURS, 0o755))
+        self.sh(box, "mknod /workspace/null c 1 3", want=1)
+        self.assertFalse(os.path.lexists(os.path.join(self.root, "work", "null")))
+
+    def check_host_changes(self, box):
+        self.sh(box, "cat /workspace/hello /workspace/known/inside; ! test -e /workspace/late")
+        self.file("work", "hello", text="changed on the host\n")
+        self.file("work", "late", text="late\n")
+        self.sh(box, "until grep -q changed /workspace/hello && test -e /workspace/late; do sleep 1; done")
+
+    def check_read_only(self, box):
+        self.assertEqual(self.sh(box, "cat /usr/fixed/f"), "fixed\n")
+        for script in ("echo x >/usr/fixed/f", "touch /usr/fixed/new", "rm /usr/fixed/f", "chmod 777 /usr/fixed/f",
+                       "mount -o remount,rw /usr/fixed; rm /usr/fixed/f"):
+            self.assertNotEqual(box.exec("sh", "-c", script).code, 0, script)
+        self.assertEqual(os.listdir(os.path.join(self.root, "fixed")), ["f"])
+        self.assertEqual(self.read("fixed", "f"), "fixed\n")
+
+    def check_hidden(self, box):
+        self.assertNotIn(".env", self.sh(box, "ls -a /workspace"))
+        for script in ("cat /workspace/.env", "cat /workspace/known/../.env", "cat /workspace/.ENV",
+                       "echo x >/workspace/.env", "mv /workspace/late /workspace/.env",
+                       "ln -s .env /workspace/l; cat /workspace/l"):
+            r = box.exec("sh", "-c", script)
+            self.assertNotEqual(r.code, 0, script)
+            self.assertNotIn(b"SECRET", r.out)
+        self.assertEqual(self.read("work", ".env"), "SECRET=1\n")
+        self.assertEqual(self.sh(box, "mkdir /scratch/node_modules && cd /scratch/node_modules && echo mine >m && ls"),
+                         "m\n")
+        self.assertEqual(os.listdir(os.path.join(self.root, "scratch", "node_modules")), ["host"])
+
+    def check_memory_and_layer(self, box):
+        self.sh(box, "dd if=/dev/zero of=/workspace/deep/nested/big bs=64k count=64", want=1)
+        self.sh(box, "rm /workspace/deep/nested/big && echo x >/workspace/deep/nested/small")
+        self.assertEqual(os.listdir(os.path.join(self.root, "work", "deep", "nested")), [])
+        self.assertEqual(self.sh(box, "echo above >>/layer/f; rm -f /layer/none; echo n >/layer/n; cat /layer/f"),
+                         "below\nabove\n")
+        self.assertEqual(self.read("layer", "f"), "below\n")
+        self.assertEqual(os.listdir(os.path.join(self.root, "layer")), ["f"])
+        self.sh(box, "mv /layer/n /workspace/deep/nested/ && cat /workspace/deep/nested/n")
+        self.sh(box, "echo grüße >'/mit Raum/ü/a b'")
+        self.assertEqual(self.read("mit Raum", "ü", "a b"), "grüße\n")
+
+    def check_escapes(self, box):
+        """The host swaps what the guest knows for links out of the mount."""
+        secret = self.folder("outside")
+        self.file("outside", "inside", text="TOP SECRET\n")
+        work = os.path.join(self.root, "work")
+        os.symlink(secret, os.path.join(work, "absolute"))
+        os.symlink("../outside", os.path.join(work, "relative"))
+        os.symlink("/proc/self/root" + secret, os.path.join(work, "magic"))
+        os.link(os.path.join(secret, "inside"), os.path.join(work, "linked"))
+        self.assertEqual(self.sh(box, "cat /workspace/linked"), "TOP SECRET\n")  # a name in the mount, as any other
+        os.unlink(os.path.join(work, "linked"))
+        self.sh(box, "cat /workspace/known/inside")
+        os.rename(os.path.join(work, "known"), os.path.join(work, "was"))
+        os.symlink("../outside", os.path.join(work, "known"))
+        for name in ("absolute", "relative", "magic", "known", "known/..", "../files/outside"):
+            r = box.exec("sh", "-c", f"cat /workspace/{name}/inside; echo mine >/workspace/{name}/planted")
+            self.assertNotIn(b"SECRET", r.out, name)
+        self.assertEqual(os.listdir(secret), ["inside"])
+
+    def test_all_in_one_sandbox(self):
+        with Sandbox(self.config()) as box:
+            box.up()
+            self.check_write(box)
+            self.check_special(box)
+            self.check_host_changes(box)
+            self.check_read_only(box)
+            self.check_hidden(box)
+            self.check_memory_and_layer(box)
+            self.check_escapes(box)
+            self.check_walls(box)
+        denied = [r for r in self.records() if r["event"] == "file-denied"]
+        self.assertTrue(any(r["mount"] == "/workspace" and r["path"] == ".env" for r in denied), denied)
+        self.assertTrue(any(r["mount"] == "/usr/fixed" and r["result"] == "EROFS" for r in denied), denied)
+        traced = [r for r in self.records() if r["event"] == "file"]
+        self.assertTrue(any(r["operation"] == "write" and r["path"] == "f" for r in traced))
+        self.assertEqual({r["mount"] for r in traced}, {"/layer"})
+
+    def check_walls(self, box):
+        with open(f"/proc/{box.pids()['vfsd']}/status", encoding="ascii") as f:
+            status = f.read()
+        for line in ("Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
+            self.assertIn(line, status)
+        r = run("gondolin", "audit", box.id)
+        self.assertEqual(r.code, 0, r)
+        self.assertIn(b"vfsd", r.out)
+
+
+class OneShot(Files):
+    def test_flags(self):
+        self.file("f", text="here\n")
+        r = run("gondolin", "exec", "--image", "mini", "--mount-hostfs", f"{self.root}:/w:ro", "--mount-memfs", "/m",
+                "--", "sh", "-c", "cat /w/f; touch /w/x 2>/dev/null || echo refused; echo y >/m/y; cat /m/y")
+        self.assertEqual((r.code, r.out), (0, b"here\nrefused\ny\n"), r)
+
+    def test_dirty_pages_reach_the_host(self):
+        """What a command wrote through a mapping is there when it has ended."""
+        self.file("map.c", text=MMAP)
+        subprocess.run(["cc", "-static", "-o", os.path.join(self.root, "map"), os.path.join(self.root, "map.c")],
+                       check=True)
+        os.chmod(os.path.join(self.root, "map"), 0o755)
+        r = run("gondolin", "exec", "--image", "mini", "--mount-hostfs", f"{self.root}:/w", "--", "/w/map", "/w/out")
+        self.assertEqual(r.code, 0, r)
+        self.assertEqual(self.read("out"), "m" * 8192)
+
+    def test_user_of_the_command_owns_what_it_sees(self):
+        self.file("f", text="x\n", mode=0o600)
+        r = run("gondolin", "exec", "--image", "mini", "--user", "1234", "--mount-hostfs", f"{self.root}:/w", "--",
+                "sh", "-c", "cat /w/f && echo y >/w/f && stat -c %u:%g /w/f")
+        self.assertEqual((r.code, r.out), (0, b"x\n1234:1234\n"), r)
+        self.assertEqual(os.stat(os.path.join(self.root, "f")).st_uid, OURS)
+
+
+class RootStarted(Files):
+    def setUp(self):
+        super().setUp()
+        if harness.MODE != "root":
+            self.skipTest("an ordinary user acts as nobody else")
+
+    def test_user_of_the_mount(self):
+        os.chown(self.root, harness.USER, harness.USER)
+        os.chmod(self.root, 0o700)
+        with open(os.path.join(self.root, "root's"), "w", encoding="ascii") as f:
+            f.write("root\n")
+        os.chmod(os.path.join(self.root, "root's"), 0o600)
+        path = harness.write_config(
+            BASE + f'mount "/w" {{ host = "{self.root}"  mode = rw  user = "{harness.USER}" }}\n'
+            'command = {"sh", "-c", "echo x >/w/made; cat \\"/w/root\'s\\" 2>/dev/null || echo refused"}\n')
+        r = run("gondolin-supervisor", "--config", path)
+        self.assertEqual((r.code, r.out), (0, b"refused\n"), r)
+        st = os.stat(os.path.join(self.root, "made"))
+        self.assertEqual((st.st_uid, st.st_gid), (harness.USER, harness.USER))
+
+    def test_directory_that_is_closed_to_the_user(self):
+        os.chmod(self.root, 0o700)
+        inner = self.folder("inner")
+        os.chmod(inner, 0o777)
+        path = harness.write_config(BASE + f'mount "/w" {{ host = "{inner}"  user = "{harness.USER}" }}\n')
+        r = run("gondolin-supervisor", "--config", path)
+        self.assertEqual(r.code, 125, r)
+        self.assert_one_line(r.err, "sandbox.conf:3", inner, "cannot be read")
+
+
+class Ends(Files):
+    def box(self):
+        return Sandbox(BASE + f'mount "/w" {{ host = "{self.root}"  mode = rw }}\n').up()
+
+    def test_vfsd_killed(self):
+        box = self.box()
+        pids = box.pids()
+        os.kill(pids["vfsd"], signal.SIGKILL)
+        self.assertEqual(box.wait(), 125)
+        await_end(pids.values())
+        self.assert_one_line(box.said(), "vfsd")
+        box.end()
+
+    def test_relay_killed_by_the_guest(self):
+        box = self.box()
+        box.exec("sh", "-c", "for p in /proc/[0-9]*; do grep -q -- '-1000' $p/oom_score_adj && kill -9 ${p#/proc/}; done")
+        self.assertEqual(box.wait(), 125)
+        self.assert_one_line(box.said(), "relay of the mounts")
+        box.end()
+
+    def test_stop_waits_for_files(self):
+        """A command that writes when it is told to end still reaches its files."""
+        box = self.box()
+        p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c",
+                           "trap 'echo ended >/w/last; exit' TERM; echo up; sleep 1000 & wait"])
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        r = run("gondolin", "stop", box.id)
+        self.assertEqual(r.code, 0, r)
+        p.communicate()
+        box.wait()
+        self.assertEqual(os.listdir(self.root), ["last"], box.said())
+        self.assertEqual(self.read("last"), "ended\n")
+        box.end()
+
+    def test_refused(self):
+        closed = self.folder("closed")
+        self.file("file")
+        os.chmod(closed, 0)
+        rows = [(f"{self.root}/none", "does not exist"), (f"{self.root}/file", "not a directory")]
+        if OURS != 0:
+            rows.append((closed, "cannot be read"))
+        for host, word in rows:
+            with self.subTest(host=host):
+                path = harness.write_config(BASE + f'mount "/w" {{ host = "{host}" }}\n')
+                r = run("gondolin-supervisor", "--config", path)
+                self.assertEqual(r.code, 125, r)
+                self.assert_one_line(r.err, "sandbox.conf:3", host, word)
+
+
+if __name__ == "__main__":
+    unittest.main()
