@@ -48,6 +48,7 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(getdents64, "host_readdir"),
     ALLOW(fsync, "host_sync"),
     ALLOW(fdatasync, "host_sync"),
+    ALLOW(flock, "host_flock"),
     ALLOW(fstatfs, "host_statfs"),
     ALLOW(readlinkat, "host_readlink"),
     ALLOW_IF(mkdirat, "make_host: never setuid or setgid", ARG_LACKS(2, S_ISUID | S_ISGID)),
