@@ -70,6 +70,7 @@ struct sandbox {
 	bool machine_given_up;
 	ev_signal signals[3];
 	ev_io lifeline_readable, guard_exited;
+	ev_idle all_heard;
 };
 
 /* ---- The end ---- */
@@ -400,15 +401,35 @@ send_setup(struct sandbox *s)
 	send_to_vmrunner(s, GONDOLIN__SUP_TO_VMRUNNER__BODY_SETUP, &setup, NULL, 0);
 }
 
+/* All that vmrunner had sent before the command's end has been heard. */
+static void
+on_all_heard(struct ev_loop *loop, ev_idle *w, int events)
+{
+	struct sandbox *s = w->data;
+
+	(void)events;
+	ev_idle_stop(loop, w);
+	if (s->phase == PHASE_UP && !s->machine_given_up && ipc_channel_is_open(&s->vmrunner))
+		end(s, EXIT_SANDBOX_FAILED);
+}
+
+/*
+ * 125 is the command's own code, or that of a sandbox that failed under it.  vmrunner reports a
+ * failure before it refuses the command, so the report lies in the channel by now: what is there is
+ * heard first.
+ */
 static void
 foreground_ended(void *ctx, int code)
 {
 	struct sandbox *s = ctx;
 
-	/* Where the sandbox failed under it, that reason comes by itself and says more. */
-	if (code != EXIT_SANDBOX_FAILED ||
-	    (s->phase == PHASE_UP && !s->machine_given_up && ipc_channel_is_open(&s->vmrunner)))
+	if (code != EXIT_SANDBOX_FAILED) {
 		end(s, code);
+		return;
+	}
+	ev_idle_init(&s->all_heard, on_all_heard);
+	s->all_heard.data = s;
+	ev_idle_start(s->loop, &s->all_heard);
 }
 
 static void
