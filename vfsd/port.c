@@ -160,14 +160,16 @@ broken(struct vfsd *v, int rc)
 	port_close(v);
 }
 
-static void
-serve(struct vfsd *v)
+void
+port_serve(struct vfsd *v)
 {
 	const uint8_t *payload;
 	uint32_t mount;
 	size_t length;
 	int rc = 1;
 
+	if (v->port.fd < 0)
+		return;
 	while (is_idle(&v->port) && !report_is_slow(v)) {
 		rc = vfs_frames_next(&v->port.frames, &mount, &payload, &length);
 		if (rc > 0)
@@ -190,7 +192,7 @@ on_readable(struct ev_loop *loop, ev_io *w, int events)
 	(void)loop;
 	(void)events;
 	if (n > 0)
-		vfs_frames_filled(&v->port.frames, (size_t)n); /* port_round serves it */
+		vfs_frames_filled(&v->port.frames, (size_t)n); /* port_serve takes it */
 	else if (n == 0)
 		port_close(v);
 	else if (errno != EAGAIN && errno != EINTR)
@@ -222,11 +224,8 @@ watch(struct vfsd *v, ev_io *w, bool wanted)
 }
 
 void
-port_round(struct vfsd *v)
+port_watch(struct vfsd *v)
 {
-	if (v->port.fd < 0)
-		return;
-	serve(v);
 	if (v->port.fd < 0)
 		return;
 	watch(v, &v->port.writable, !is_idle(&v->port));

@@ -47,8 +47,12 @@ void port_open(struct vfsd *v, int fd);
 /* Ends the boot.  Safe twice. */
 void port_close(struct vfsd *v);
 
-/* Serves what has arrived, as far as replies leave.  Once for each round of the event loop. */
-void port_round(struct vfsd *v);
+/*
+ * Serves what has arrived, as far as replies leave; watches what the port waits for now.  Once each
+ * in a round of the event loop, the second when nothing more is sent.
+ */
+void port_serve(struct vfsd *v);
+void port_watch(struct vfsd *v);
 
 void port_transport_init(struct port_transport *t, struct vfsd *v, uint32_t mount);
 

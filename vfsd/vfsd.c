@@ -6,6 +6,36 @@
 
 #include "ipc/log.h"
 
+/* Tries the locks that wait; returns whether any still does. */
+static bool
+retry_locks(struct vfsd *v)
+{
+	struct vfs_usage usage;
+	bool waiting = false;
+	uint32_t i;
+
+	for (i = 0; i < v->n_mounts && v->port.fd >= 0; i++) {
+		if (v->mounts[i].server == NULL)
+			continue;
+		/* A reply that cannot leave closes the port, and with it the servers. */
+		if (vfs_server_retry_locks(v->mounts[i].server) < 0) {
+			port_close(v);
+			return false;
+		}
+		vfs_server_usage(v->mounts[i].server, &usage);
+		waiting = waiting || usage.waiting > 0;
+	}
+	return waiting;
+}
+
+static void
+on_locks(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)w;
+	(void)events; /* the round that follows tries them */
+}
+
 /* Runs before the loop waits: what was received is served, what was noted is sent. */
 static void
 on_round(struct ev_loop *loop, ev_prepare *w, int events)
@@ -14,7 +44,12 @@ on_round(struct ev_loop *loop, ev_prepare *w, int events)
 
 	(void)loop;
 	(void)events;
-	port_round(v);
+	port_serve(v);
+	if (!retry_locks(v))
+		ev_timer_stop(v->loop, &v->locks);
+	else if (!ev_is_active(&v->locks))
+		ev_timer_start(v->loop, &v->locks);
+	port_watch(v);
 	report_flush(v);
 }
 
@@ -24,6 +59,7 @@ vfsd_init(struct vfsd *v)
 	port_init(v);
 	ev_prepare_init(&v->round, on_round);
 	v->round.data = v;
+	ev_timer_init(&v->locks, on_locks, VFS_LOCK_RETRY_MS / 1000., VFS_LOCK_RETRY_MS / 1000.);
 }
 
 static void

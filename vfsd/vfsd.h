@@ -46,6 +46,7 @@ struct vfsd {
 	struct port port;
 	struct report report;
 	ev_prepare round;
+	ev_timer locks; /* runs while the guest waits for one that a program on the host holds */
 	bool ended;
 	int exit_code;
 };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts in real sandboxes: what the guest sees and may do, what reaches the host, and what never does."""
+import fcntl
 import json
 import os
 import shutil
@@ -32,6 +33,16 @@ int main(int argc, char **argv)
 }
 """
 
+LOCK = r"""
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+int main(int argc, char **argv)
+{
+	return argc < 3 || flock(open(argv[2], O_RDONLY), LOCK_EX | (strcmp(argv[1], "try") == 0 ? LOCK_NB : 0)) < 0;
+}
+"""
+
 
 class Files(Case):
     def setUp(self):
@@ -59,6 +70,13 @@ class Files(Case):
         os.chown(path, OURS, OURS)
         return path
 
+    def program(self, source, *names):
+        """Compiles a static program into the mount: the guest has no compiler."""
+        path = self.file(*names, text="", mode=0o755)
+        subprocess.run(["cc", "-static", "-x", "c", "-o", path, "-"], input=source.encode(), check=True)
+        os.chmod(path, 0o755)
+        return path
+
     def read(self, *names):
         with open(os.path.join(self.root, *names), encoding="utf-8") as f:
             return f.read()
@@ -77,6 +95,7 @@ class Kinds(Files):
         self.file("work", "known", "inside", text="inside\n")
         self.folder("fixed")
         self.file("fixed", "f", text="fixed\n")
+        self.program(LOCK, "fixed", "lock")
         self.folder("layer")
         self.file("layer", "f", text="below\n")
         self.folder("mit Raum", "ü")
@@ -109,6 +128,17 @@ class Kinds(Files):
         self.sh(box, "cd /workspace && rm -r d hard soft out t.tar && ls d", want=1)
         self.assertEqual(sorted(os.listdir(os.path.join(self.root, "work"))), [".env", "deep", "hello", "known"])
 
+    def check_locks(self, box):
+        """A lock of the host's holds the guest up until it is let go."""
+        with open(os.path.join(self.root, "work", "hello"), encoding="utf-8") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            self.sh(box, "/usr/fixed/lock try /workspace/hello", want=1)
+            p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c",
+                               "echo asks; /usr/fixed/lock wait /workspace/hello && echo has it"])
+            self.assertEqual(p.stdout.readline(), b"asks\n")
+        self.assertEqual(p.communicate(timeout=harness.DEADLINE)[0], b"has it\n")
+        self.sh(box, "/usr/fixed/lock try /workspace/hello")
+
     def check_special(self, box):
         """Owners, setuid and devices stay in the guest."""
         self.sh(box, "cd /workspace && cp /bin/busybox s && chown 12:34 s && chmod 6755 s")
@@ -129,7 +159,7 @@ class Kinds(Files):
         for script in ("echo x >/usr/fixed/f", "touch /usr/fixed/new", "rm /usr/fixed/f", "chmod 777 /usr/fixed/f",
                        "mount -o remount,rw /usr/fixed; rm /usr/fixed/f"):
             self.assertNotEqual(box.exec("sh", "-c", script).code, 0, script)
-        self.assertEqual(os.listdir(os.path.join(self.root, "fixed")), ["f"])
+        self.assertEqual(sorted(os.listdir(os.path.join(self.root, "fixed"))), ["f", "lock"])
         self.assertEqual(self.read("fixed", "f"), "fixed\n")
 
     def check_hidden(self, box):
@@ -180,6 +210,7 @@ class Kinds(Files):
         with Sandbox(self.config()) as box:
             box.up()
             self.check_write(box)
+            self.check_locks(box)
             self.check_special(box)
             self.check_host_changes(box)
             self.check_read_only(box)
@@ -213,10 +244,7 @@ class OneShot(Files):
 
     def test_dirty_pages_reach_the_host(self):
         """What a command wrote through a mapping is there when it has ended."""
-        self.file("map.c", text=MMAP)
-        subprocess.run(["cc", "-static", "-o", os.path.join(self.root, "map"), os.path.join(self.root, "map.c")],
-                       check=True)
-        os.chmod(os.path.join(self.root, "map"), 0o755)
+        self.program(MMAP, "map")
         r = run("gondolin", "exec", "--image", "mini", "--mount-hostfs", f"{self.root}:/w", "--", "/w/map", "/w/out")
         self.assertEqual(r.code, 0, r)
         self.assertEqual(self.read("out"), "m" * 8192)
