@@ -416,6 +416,16 @@ answer_turn(struct exchange *x)
 		(void)write_out(x);
 }
 
+void
+answer_resume(struct exchange *x)
+{
+	if (!x->download_paused || x->state != EXCHANGE_ACTIVE || x->out.length >= UPSTREAM_HELD ||
+	    x->in.length > 0)
+		return;
+	x->download_paused = false;
+	(void)curl_easy_pause(x->easy, x->upload_paused ? CURLPAUSE_SEND : CURLPAUSE_CONT);
+}
+
 size_t
 answer_on_body(char *bytes, size_t size, size_t n, void *ctx)
 {

@@ -337,10 +337,7 @@ on_writable(struct ev_loop *loop, ev_io *w, int events)
 		exchange_fail(x);
 		return;
 	}
-	if (x->download_paused && x->out.length < UPSTREAM_HELD && x->in.length == 0) {
-		x->download_paused = false;
-		(void)curl_easy_pause(x->easy, x->upload_paused ? CURLPAUSE_SEND : CURLPAUSE_CONT);
-	}
+	answer_resume(x);
 }
 
 static struct exchange *

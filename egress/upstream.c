@@ -44,6 +44,8 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 		answer_turn(x);
 		if (x->refusal.cause != CAUSE_NONE)
 			exchange_fail(x);
+		else
+			answer_resume(x);
 	}
 }
 

@@ -162,6 +162,8 @@ size_t answer_on_body(char *bytes, size_t size, size_t n, void *ctx);
 bool answer_flush(struct exchange *x);
 /* The end of a turn of the loop: sends the head, and what is held. */
 void answer_turn(struct exchange *x);
+/* Not from libcurl's callbacks: lets libcurl go on where there is room again. */
+void answer_resume(struct exchange *x);
 /* One whole line of a head, without its end. */
 bool answer_take_line(struct exchange *x, const char *line, size_t n);
 /* The head is whole: checks, scrubs.  False where it is refused. */

@@ -147,7 +147,7 @@ class Test(unittest.TestCase):
         self.assertEqual(self.get("wild.one.test")["status"], 200)
 
     def test_big(self):
-        n = 5 << 20
+        n = 200 << 20
         a = self.two(path="/big/%d" % n)
         inline = len(a["body"]) - min(a["total"], 4000)
         self.assertEqual((a["status"], a["length"], a["cause"]), (200, n, 0))
