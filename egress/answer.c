@@ -389,9 +389,7 @@ answer_flush(struct exchange *x)
 			return true;
 		if (!produce_end(x))
 			return true;
-		if (!x->answered && !is_complete(x) && x->out.length > OUTBOUND_INLINE_MAX)
-			send_head(x, false, true);
-		else if (!x->answered && is_complete(x) && x->out.length > OUTBOUND_INLINE_MAX)
+		if (!x->answered && x->out.length > OUTBOUND_INLINE_MAX)
 			send_head(x, false, true);
 		if (x->refusal.cause != CAUSE_NONE)
 			return true;
