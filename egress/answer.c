@@ -327,8 +327,7 @@ write_out(struct exchange *x)
 		x->progress = ev_now(x->ask.u->loop);
 		buffer_drop(&x->out, (size_t)n);
 	}
-	/* A paused download goes on when the watcher fires: it has to, also where all went by now.
-	 */
+	/* A paused download goes on when the watcher fires: so it has to fire. */
 	if (!x->download_paused)
 		ev_io_stop(x->ask.u->loop, &x->writable);
 	return true;

@@ -76,6 +76,12 @@ class Handler(socketserver.StreamRequestHandler):
     timeout = DEADLINE
 
     def handle(self):
+        try:
+            self.serve()
+        except (ValueError, OSError):
+            pass  # a request that was broken off
+
+    def serve(self):
         while True:
             head = b""
             while not head.endswith(b"\r\n\r\n"):
