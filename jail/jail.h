@@ -53,8 +53,9 @@
 struct jail_syscall {
 	int number; /* negative: this architecture has no such call, the row is ignored */
 	const char *name;
-	const char *why; /* its caller: the row goes when the caller goes */
-	int error;       /* 0: let through; else not made, and answered with this errno */
+	const char *why;       /* its caller: the row goes when the caller goes */
+	const char *elsewhere; /* NULL, or why no test on the usual host makes this call */
+	int error;             /* 0: let through; else not made, and answered with this errno */
 	unsigned n_conditions;
 	struct scmp_arg_cmp conditions[JAIL_CONDITIONS_MAX];
 };
@@ -63,9 +64,26 @@ struct jail_syscall {
 	{                                                                \
 		.number = SCMP_SYS(call), .name = #call, .why = (reason) \
 	}
+/*
+ * For a call that another machine, C library, kernel or version of a program makes than the tests'
+ * usual host has: coverage prints `where` instead of asking for a test.
+ */
+#define ALLOW_ELSEWHERE(call, reason, where)                                                   \
+	{                                                                                      \
+		.number = SCMP_SYS(call), .name = #call, .why = (reason), .elsewhere = (where) \
+	}
 #define ALLOW_IF(call, reason, ...)                                                             \
 	{                                                                                       \
 		.number = SCMP_SYS(call), .name = #call, .why = (reason),                       \
+		.n_conditions =                                                                 \
+		    sizeof((struct scmp_arg_cmp[]){__VA_ARGS__}) / sizeof(struct scmp_arg_cmp), \
+		.conditions = {                                                                 \
+			__VA_ARGS__                                                             \
+		}                                                                               \
+	}
+#define ALLOW_IF_ELSEWHERE(call, reason, where, ...)                                            \
+	{                                                                                       \
+		.number = SCMP_SYS(call), .name = #call, .why = (reason), .elsewhere = (where), \
 		.n_conditions =                                                                 \
 		    sizeof((struct scmp_arg_cmp[]){__VA_ARGS__}) / sizeof(struct scmp_arg_cmp), \
 		.conditions = {                                                                 \

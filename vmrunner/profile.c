@@ -14,7 +14,8 @@ static const struct jail_syscall syscalls[] = {
 #endif
     ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
     ALLOW(epoll_create1, "libev: makes its set anew where a client still holds a pipe of ours"),
-    ALLOW(clock_gettime, "libev: ev_time, where the vDSO has no clock"),
+    ALLOW_ELSEWHERE(clock_gettime, "libev: ev_time, where the vDSO has no clock",
+	"hosts whose clock the vDSO cannot read"),
     ALLOW(read, "agent port, QMP, console; a client's stdin"),
     ALLOW(write, "agent port, QMP; a client's stdout and stderr; log_line"),
     ALLOW(recvmsg, "ipc_packet_receive: supervisor, clients"),

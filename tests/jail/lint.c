@@ -92,6 +92,8 @@ lint_syscalls(struct lint *l)
 
 		if (is_empty(row->why))
 			problem(l, "%s has no reason", row->name);
+		if (row->elsewhere != NULL && *row->elsewhere == '\0')
+			problem(l, "%s does not say where it is used", row->name);
 		if (row->number == __NR_SCMP_ERROR)
 			problem(l, "%s is no system call", row->name);
 		if (row->error < 0)

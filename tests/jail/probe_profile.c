@@ -11,6 +11,7 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(write, "child_say; the report of a forbidden call"),
     ALLOW(exit_group, "child_main"),
     ALLOW_IF(mmap, "the lint's and the filter's tests", ARG_LACKS(2, PROT_EXEC)),
+    ALLOW_ELSEWHERE(getcpu, "the coverage's test", "no host"),
     DENY_ERRNO(sched_setaffinity, ENOSYS, "spawn: a call that is answered"),
 };
 

@@ -104,6 +104,19 @@ class Exec(OneSandbox):
         out, err = p.communicate(timeout=harness.DEADLINE)
         self.assertEqual((p.returncode, out), (5, b"got\n"), err)
 
+    def test_stopped_processes_go_on(self):
+        """SIGSTOP, as a debugger or a suspended host would have it, ends nothing."""
+        pids = [pid for name, pid in self.box.pids().items() if name != "supervisor"]
+        p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c", "echo up; cat"],
+                          stdin=subprocess.PIPE)
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        pids.append(p.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(p.communicate(b"goes on", timeout=harness.DEADLINE)[0], b"goes on")
+
     def test_orphans_are_reaped(self):
         self.box.exec("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do (sleep 0 &) ; done")
         r = self.box.exec("sh", "-c", "while ps -o stat,comm | grep -q '^Z'; do sleep 1; done; echo none")
