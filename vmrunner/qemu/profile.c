@@ -54,7 +54,8 @@ static const struct jail_syscall syscalls[] = {
     ALLOW_IF(clone, "a thread", ARG_HAS(0, THREAD_FLAGS)),
     DENY_ERRNO(clone3, ENOSYS, "the C library falls back to clone, whose flags can be judged"),
     ALLOW(futex, "locks"),
-    ALLOW(exit, "a thread's end"),
+    ALLOW_ELSEWHERE(
+	exit, "a thread's end", "machines that outlive the rest of a block worker, ten seconds"),
     ALLOW(exit_group, "the end"),
     ALLOW(restart_syscall, "a wait that a stop interrupted"),
     ALLOW(rt_sigaction, "signal handlers"),
