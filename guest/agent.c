@@ -42,7 +42,8 @@ real_reap(pid_t pid, int *wait_status)
 	return 0;
 }
 
-const struct agent_system agent_system_real = {spawn_command, real_signal, real_reap};
+const struct agent_system agent_system_real = {
+    spawn_command, real_signal, real_reap, network_configure};
 
 uint64_t
 agent_now_ms(void)
@@ -212,11 +213,57 @@ on_exec(struct agent *a, const void *body)
 		goto out;
 	}
 	r.local = mount_watch_local(&a->mounts);
+	r.variables = a->variables;
 	rc = command_start(a, m->id, m->timeout_ms, &r);
 	if (rc < 0)
 		put_refused(a, m->id, -rc, strerror(-rc));
 out:
 	free(memory);
+	return 0;
+}
+
+/* ---- The network ---- */
+
+/*
+ * The variables of every command: where the sandbox's CA is, then what the host gives.  One
+ * allocation; NULL where a word is no variable.
+ */
+static char **
+make_variables(const Gondolin__AgentNetwork *m)
+{
+	const size_t n = network_n_variables;
+	char **list, *at;
+	size_t i;
+
+	list = malloc(n * sizeof(char *) + list_size(m->env, m->n_env));
+	if (list == NULL)
+		return NULL;
+	for (i = 0; i < n; i++)
+		list[i] = (char *)(uintptr_t)network_variables[i];
+	at = (char *)(list + n + m->n_env + 1);
+	if (take_list(&at, m->env, m->n_env, list + n, true))
+		return list;
+	free(list);
+	return NULL;
+}
+
+static int
+on_network(struct agent *a, const void *body)
+{
+	const Gondolin__AgentNetwork *m = body;
+	const struct network_settings settings = {m->ca.data, m->ca.len, m->mtu};
+	char why[128];
+
+	if (a->variables != NULL || a->last_id != 0)
+		return broken(a, "a network that comes too late");
+	if (m->ca.len == 0 || m->ca.len > AGENT_CA_MAX || m->mtu < AGENT_MTU_MIN ||
+	    m->mtu > AGENT_MTU_MAX || m->n_env > AGENT_ARGV_MAX)
+		return broken(a, "a network out of its ranges");
+	a->variables = make_variables(m);
+	if (a->variables == NULL)
+		return broken(a, "a network with a variable that is not NAME=VALUE");
+	if (a->options->system->network(&settings, why, sizeof(why)) < 0)
+		return broken(a, "no network: %s", why);
 	return 0;
 }
 
@@ -302,6 +349,7 @@ static const struct {
     {GONDOLIN__HOST_TO_GUEST__BODY_CREDIT, on_credit},
     {GONDOLIN__HOST_TO_GUEST__BODY_SHUTDOWN, on_shutdown},
     {GONDOLIN__HOST_TO_GUEST__BODY_CLOSE, on_close},
+    {GONDOLIN__HOST_TO_GUEST__BODY_NETWORK, on_network},
 };
 
 static int
@@ -564,6 +612,7 @@ close_agent(struct agent *a)
 
 	for (i = 0; i < a->n_commands; i++)
 		command_free(a, a->commands[i]);
+	free(a->variables);
 	mount_watch_close(&a->mounts);
 	if (a->timer.fd >= 0)
 		close(a->timer.fd);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "guest/network.h"
 #include "guest/spawn.h"
 
 #define AGENT_KILL_AFTER_MS 5000u /* from a time-out's SIGTERM to its SIGKILL */
@@ -17,6 +18,8 @@ struct agent_system {
 	void (*signal)(pid_t pid, int signal);
 	/* After pidfd became readable: the wait status.  Returns 0 or -errno. */
 	int (*reap)(pid_t pid, int *wait_status);
+	/* network_configure, or a test's: the network is the machine's own. */
+	int (*network)(const struct network_settings *s, char *why, size_t why_size);
 };
 
 extern const struct agent_system agent_system_real;

@@ -84,6 +84,7 @@ struct agent {
 	size_t first;      /* the command that the next pass begins with */
 	uint32_t last_id;  /* the highest id that an Exec had */
 	uint64_t armed_ms; /* what the timer is set to; 0 = not */
+	char **variables;  /* NAME=VALUE of every command, NULL-terminated; NULL = none */
 	bool shutdown;
 	uint32_t grace_ms;
 	char *why;

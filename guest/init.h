@@ -65,6 +65,9 @@ int modules_serve(void);
 /* /run, /tmp, /dev/pts, /dev/shm and the links of /dev. */
 int mounts_late(void);
 
+/* Makes the directory and those above it, where they are missing.  Returns 0 or -errno. */
+int mounts_make_directories(const char *path);
+
 /* Host name, loopback, limits. */
 int init_identity(void);
 

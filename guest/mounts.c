@@ -2,6 +2,7 @@
 /* The guest's mounts, from the initramfs to the root file system. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -143,4 +144,26 @@ mounts_late(void)
 
 	rc = mount_rows(rows, sizeof(rows) / sizeof(rows[0]));
 	return rc < 0 ? rc : fill_dev();
+}
+
+int
+mounts_make_directories(const char *path)
+{
+	char part[PATH_MAX];
+	const char *end = path;
+
+	while (*end != '\0') {
+		end += strspn(end, "/");
+		end += strcspn(end, "/");
+		snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
+		if (mkdir(part, 0755) < 0 && errno != EEXIST) {
+			const int error = errno;
+			struct stat st;
+
+			/* A read-only file system says EROFS where the name exists, too. */
+			if (stat(part, &st) < 0)
+				return -error;
+		}
+	}
+	return 0;
 }

@@ -98,29 +98,6 @@ send_owner(struct relay *r)
 
 /* ---- Mounting, in a child ---- */
 
-/* The directory and those above it, where they are missing. */
-static int
-make_directories(const char *path)
-{
-	char part[MOUNT_PATH_MAX];
-	const char *end = path;
-
-	while (*end != '\0') {
-		end += strspn(end, "/");
-		end += strcspn(end, "/");
-		snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
-		if (mkdir(part, 0755) < 0 && errno != EEXIST) {
-			const int error = errno;
-			struct stat st;
-
-			/* A read-only file system says EROFS where the name exists, too. */
-			if (stat(part, &st) < 0)
-				return -error;
-		}
-	}
-	return 0;
-}
-
 /* The kernel's default of 128 KiB would cut every large read into eight requests. */
 static void
 raise_read_ahead(dev_t device)
@@ -144,7 +121,7 @@ mount_one(const char *path, int device, uint8_t id, int mounted)
 {
 	char options[128];
 	struct stat st;
-	int rc = make_directories(path);
+	int rc = mounts_make_directories(path);
 
 	if (rc < 0)
 		return init_error(-rc, "cannot make the directory %s for a mount", path);

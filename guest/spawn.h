@@ -20,6 +20,7 @@
 struct spawn_request {
 	char **argv; /* at least one word, NULL-terminated */
 	char **env;  /* NAME=VALUE, NULL-terminated; laid over the defaults, a later one wins */
+	char **variables; /* as env, which is laid over them; or NULL */
 	const char *user; /* name or uid; "" = root */
 	const char *cwd;  /* "" = the user's home, or / where that is not there */
 	bool local;       /* no file system of the guest makes who walks a path wait: see spawn.c */
@@ -59,11 +60,11 @@ void
 spawn_become(const struct spawn_request *r, int status_fd, void **memory) __attribute__((noreturn));
 
 /*
- * The environment of a command: the defaults of the user laid under `overlay`.  Returns a
- * NULL-terminated array of pointers into one allocation and into overlay, to be freed with free(),
- * or NULL without memory.
+ * The environment of a command: the defaults of the user, on them the request's variables, on those
+ * its env.  Returns a NULL-terminated array of pointers into one allocation and into the request,
+ * to be freed with free(), or NULL without memory.
  */
 struct user;
-char **spawn_environment(const struct user *u, bool tty, char **overlay);
+char **spawn_environment(const struct user *u, const struct spawn_request *r);
 
 #endif

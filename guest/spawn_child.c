@@ -107,7 +107,7 @@ count(char **list)
 {
 	size_t n = 0;
 
-	while (list[n] != NULL)
+	while (list != NULL && list[n] != NULL)
 		n++;
 	return n;
 }
@@ -135,7 +135,7 @@ set_variable(char **env, size_t *n, char *word)
 }
 
 char **
-spawn_environment(const struct user *u, bool tty, char **overlay)
+spawn_environment(const struct user *u, const struct spawn_request *r)
 {
 	const struct {
 		const char *name, *value;
@@ -147,8 +147,9 @@ spawn_environment(const struct user *u, bool tty, char **overlay)
 	    {"SHELL", u->shell},
 	    {"TERM", "xterm"},
 	};
-	const size_t n_defaults = sizeof(defaults) / sizeof(defaults[0]) - (tty ? 0 : 1);
-	const size_t pointers = (n_defaults + count(overlay) + 1) * sizeof(char *);
+	const size_t n_defaults = sizeof(defaults) / sizeof(defaults[0]) - (r->tty ? 0 : 1);
+	const size_t pointers =
+	    (n_defaults + count(r->variables) + count(r->env) + 1) * sizeof(char *);
 	size_t i, n = 0, text = 0;
 	char **env, *at;
 
@@ -162,8 +163,10 @@ spawn_environment(const struct user *u, bool tty, char **overlay)
 		env[n++] = at;
 		at += sprintf(at, "%s=%s", defaults[i].name, defaults[i].value) + 1;
 	}
-	for (i = 0; overlay[i] != NULL; i++)
-		set_variable(env, &n, overlay[i]);
+	for (i = 0; i < count(r->variables); i++)
+		set_variable(env, &n, r->variables[i]);
+	for (i = 0; r->env[i] != NULL; i++)
+		set_variable(env, &n, r->env[i]);
 	env[n] = NULL;
 	return env;
 }
@@ -230,7 +233,7 @@ spawn_become(const struct spawn_request *r, int status_fd, void **memory)
 	lower_limits(status_fd);
 	change_user(status_fd, &u);
 	change_directory(status_fd, &u, r->cwd);
-	env = spawn_environment(&u, r->tty, r->env);
+	env = spawn_environment(&u, r);
 	*memory = env;
 	if (env == NULL)
 		refuse(status_fd, EINVAL, ENOMEM, "environment");

@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AGENT_PROTOCOL     1u
+#define AGENT_PROTOCOL     2u
 #define AGENT_HEADER_SIZE  12u
 #define AGENT_PAYLOAD_MAX  65536u
 #define AGENT_WINDOW       (256u * 1024u)
@@ -37,6 +37,10 @@
 /* Words in argv and in env each; the frame's cap bounds their bytes. */
 #define AGENT_ARGV_MAX  1024u
 #define AGENT_PORT_NAME "org.gondolin.agent"
+/* Of AgentNetwork: bytes of the CA, and of the link. */
+#define AGENT_CA_MAX  4096u
+#define AGENT_MTU_MIN 1280u
+#define AGENT_MTU_MAX 65520u
 
 enum agent_kind {
 	AGENT_CONTROL = 0,

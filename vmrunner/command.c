@@ -605,6 +605,7 @@ on_hello(void *ctx)
 {
 	struct vmrunner *vm = ctx;
 
+	network_send(vm);
 	machine_up(&vm->machine);
 	commands_start(vm);
 }

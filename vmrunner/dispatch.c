@@ -61,6 +61,14 @@ on_shutdown(void *ctx, const void *body, int *fds, size_t n_fds)
 	return 0;
 }
 
+static int
+on_network(void *ctx, const void *body, int *fds, size_t n_fds)
+{
+	(void)fds;
+	(void)n_fds;
+	return network_take(ctx, body);
+}
+
 static const struct ipc_row supervisor_rows[] = {
     {GONDOLIN__SUP_TO_VMRUNNER__BODY_SETUP, "VmrunnerSetup", SUPERVISOR_SETUP, 0, 0, on_setup},
     {GONDOLIN__SUP_TO_VMRUNNER__BODY_MACHINE, "VmrunnerMachine", SUPERVISOR_SERVE, 3, 3,
@@ -68,6 +76,8 @@ static const struct ipc_row supervisor_rows[] = {
     {GONDOLIN__SUP_TO_VMRUNNER__BODY_SERVE, "VmrunnerServe", SUPERVISOR_SERVE, 1, 1, on_serve},
     {GONDOLIN__SUP_TO_VMRUNNER__BODY_SHUTDOWN, "VmrunnerShutdown", SUPERVISOR_SERVE, 0, 0,
 	on_shutdown},
+    {GONDOLIN__SUP_TO_VMRUNNER__BODY_NETWORK, "VmrunnerNetwork", SUPERVISOR_SERVE, 0, 0,
+	on_network},
 };
 
 const struct ipc_table supervisor_table = {

@@ -57,6 +57,7 @@ vmrunner_clear(struct vmrunner *vm)
 	ipc_channel_close(&vm->supervisor);
 	gondolin__vmrunner_setup__free_unpacked(vm->setup, NULL);
 	vm->setup = NULL;
+	network_clear(vm);
 }
 
 static void

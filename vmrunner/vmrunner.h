@@ -12,6 +12,7 @@
 #include "vmrunner/command.h"
 #include "vmrunner/control.h"
 #include "vmrunner/machine.h"
+#include "vmrunner/network.h"
 #include "vmrunner/profile.h"
 #include "vmrunner/report.h"
 
@@ -24,7 +25,8 @@ enum {
 struct vmrunner {
 	struct ev_loop *loop;
 	struct ipc_channel supervisor;
-	Gondolin__VmrunnerSetup *setup; /* own copy */
+	Gondolin__VmrunnerSetup *setup;  /* own copy */
+	Gondolin__AgentNetwork *network; /* own copy; NULL = the guest has none */
 	struct agent agent;
 	struct machine machine;
 	struct commands commands;

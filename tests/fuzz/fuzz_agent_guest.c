@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -44,6 +45,9 @@ fake_spawn(const struct spawn_request *r, struct spawn_child *child)
 	const char how = r->argv[0][0];
 	int input[2];
 
+	for (char **v = r->variables; v != NULL && *v != NULL; v++)
+		if (strchr(*v, '=') == NULL)
+			abort();
 	if (how == 'e')
 		return -EAGAIN;
 	if (pipe2(input, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -81,6 +85,19 @@ fake_reap(pid_t pid, int *wait_status)
 	return 0;
 }
 
+static int
+fake_network(const struct network_settings *s, char *why, size_t why_size)
+{
+	if (s->n_ca == 0 || s->n_ca > AGENT_CA_MAX || s->mtu < AGENT_MTU_MIN ||
+	    s->mtu > AGENT_MTU_MAX)
+		abort();
+	/* The CA's first letter decides, as a command's does. */
+	if (s->ca[0] != 'f')
+		return 0;
+	snprintf(why, why_size, "the machine has no eth0");
+	return -ENODEV;
+}
+
 /*
  * Most frames need an answer before the next one may come: each read of the agent gets one frame,
  * the last one all that is left.
@@ -106,7 +123,7 @@ send_frames(int fd, const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct agent_system fake = {fake_spawn, fake_signal, fake_reap};
+	static const struct agent_system fake = {fake_spawn, fake_signal, fake_reap, fake_network};
 	struct agent_options options = {.kill_after_ms = 1, .system = &fake};
 	uint32_t grace_ms;
 	char why[256];

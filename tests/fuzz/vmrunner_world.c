@@ -48,7 +48,7 @@ world_open(struct world *w)
 	attempt.last = true;
 	if (machine_start(&w->vm->machine, &attempt, fds) < 0)
 		abort();
-	if (world_guest(w, (const uint8_t *)"\4\0\0\0\0\0\0\0\0\0\0\0\x0a\2\x08\1", 16) != NULL)
+	if (world_guest(w, (const uint8_t *)"\4\0\0\0\0\0\0\0\0\0\0\0\x0a\2\x08\2", 16) != NULL)
 		abort();
 }
 

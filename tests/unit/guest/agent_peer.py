@@ -12,7 +12,7 @@ OUTPUT_START = 32 * 1024
 PAYLOAD_MAX = 65536
 DEADLINE = 120  # seconds until a wait counts as a failure; nothing that passes waits so long
 
-HOST = {"exec": 1, "signal": 2, "resize": 3, "credit": 4, "shutdown": 5, "close": 6}
+HOST = {"exec": 1, "signal": 2, "resize": 3, "credit": 4, "shutdown": 5, "close": 6, "network": 7}
 GUEST = {
     1: ("hello", {1: "version"}),
     2: ("started", {1: "id"}),

@@ -96,7 +96,7 @@ class AgentCase(unittest.TestCase):
 class Commands(AgentCase):
     def test_hello_is_first(self):
         self.assertEqual(self.peer.wait_hello()[0], "hello")
-        self.assertEqual(self.peer.events[0][1]["version"], 1)
+        self.assertEqual(self.peer.events[0][1]["version"], 2)
 
     def test_output_and_status(self):
         self.assertEqual(self.shell("echo out; echo err >&2; exit 7"), (7, b"out\n", b"err\n"))
@@ -208,6 +208,29 @@ class Commands(AgentCase):
             what, got = self.peer.wait(ident)
             self.assertEqual((what, got["error"]), ("refused", EINVAL), fields)
         self.assertEqual(self.shell("echo fine")[1], b"fine\n")
+
+
+class Network(AgentCase):
+    def told(self, env, mtu=1500):
+        self.peer.control("network", (1, "THE CA"), (2, env), (3, mtu))
+
+    def test_variables_of_every_command(self):
+        self.told(["TOKEN=placeholder", "HOME=/network", "CURL_CA_BUNDLE=/mine"])
+        _, out, _ = self.shell("exec env", env=["TOKEN=its own"])
+        got = dict(line.split("=", 1) for line in out.decode().splitlines())
+        self.assertEqual(got["TOKEN"], "its own")
+        self.assertEqual(got["HOME"], "/network")
+        self.assertEqual(got["CURL_CA_BUNDLE"], "/mine")
+        self.assertEqual(got["NODE_EXTRA_CA_CERTS"], "/run/gondolin/ca.crt")
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"):
+            self.assertEqual(got[name], "/run/gondolin/ca-certificates.crt", name)
+        self.assertEqual(self.shell("echo $TOKEN")[1], b"placeholder\n")
+        self.peer.control("shutdown", (1, 1))
+        self.assertEqual(self.ends(), (0, "network: mtu 1500, CA THE CA\nshutdown in 1 ms"))
+
+    def test_device_that_fails(self):
+        self.told([], mtu=1281)
+        self.assertEqual(self.ends(), (1, "no network: the machine has no eth0"))
 
 
 class Many(AgentCase):
@@ -498,6 +521,20 @@ add_broken(
     "stdin_before_started",
     frame(CONTROL, 0, message("exec", (1, 1), (2, ["true"]))) + frame(STDIN, 1, b"x"),
     "out of order",
+)
+OUT_OF_RANGE = "a network out of its ranges"
+add_broken("network_without_ca", frame(CONTROL, 0, message("network", (3, 1500))), OUT_OF_RANGE)
+add_broken("network_of_a_long_ca", frame(CONTROL, 0, message("network", (1, "c" * 4097), (3, 1500))), OUT_OF_RANGE)
+add_broken("network_without_mtu", frame(CONTROL, 0, message("network", (1, "c"))), OUT_OF_RANGE)
+add_broken("network_of_small_mtu", frame(CONTROL, 0, message("network", (1, "c"), (3, 1279))), OUT_OF_RANGE)
+add_broken("network_of_large_mtu", frame(CONTROL, 0, message("network", (1, "c"), (3, 65521))), OUT_OF_RANGE)
+add_broken(
+    "network_of_no_variable",
+    frame(CONTROL, 0, message("network", (1, "c"), (2, ["A=1", "=x"]), (3, 1500))),
+    "a variable that is not NAME=VALUE",
+)
+add_broken_running(
+    "network_after_exec", lambda i: frame(CONTROL, 0, message("network", (1, "c"), (3, 1500))), "comes too late"
 )
 add_broken_running("same_id", lambda i: frame(CONTROL, 0, message("exec", (1, i), (2, ["x"]))), "command id 1 after 1")
 add_broken_running("past_the_end", lambda i: frame(STDIN, i, b"") + frame(STDIN, i, b"x"), "out of order")

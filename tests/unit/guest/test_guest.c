@@ -167,8 +167,11 @@ test_environment(void)
 {
 	static struct user u = {.name = "u", .home = "/h", .shell = "/s"};
 	char a[] = "HOME=/else", b[] = "X=1", c[] = "X=2", d[] = "HOMER=simpson", e[] = "TERM=vt52";
+	char f[] = "HOME=/base", g[] = "X=0", h[] = "SSL_CERT_FILE=/b", i[] = "USER=v";
 	char *overlay[] = {a, b, c, d, NULL}, *term[] = {e, NULL}, *none[] = {NULL};
-	char **env = spawn_environment(&u, false, overlay);
+	char *variables[] = {f, g, h, i, NULL};
+	struct spawn_request r = {.env = overlay};
+	char **env = spawn_environment(&u, &r);
 
 	CU_ASSERT_STRING_EQUAL(variable(env, "HOME"), "/else");
 	CU_ASSERT_STRING_EQUAL(variable(env, "X"), "2");
@@ -178,10 +181,20 @@ test_environment(void)
 	CU_ASSERT_STRING_EQUAL(variable(env, "SHELL"), "/s");
 	CU_ASSERT_PTR_NULL(variable(env, "TERM"));
 	free(env);
-	env = spawn_environment(&u, true, none);
+	/* The network's are over the defaults and under the command's. */
+	r.variables = variables;
+	env = spawn_environment(&u, &r);
+	CU_ASSERT_STRING_EQUAL(variable(env, "HOME"), "/else");
+	CU_ASSERT_STRING_EQUAL(variable(env, "X"), "2");
+	CU_ASSERT_STRING_EQUAL(variable(env, "USER"), "v");
+	CU_ASSERT_STRING_EQUAL(variable(env, "SSL_CERT_FILE"), "/b");
+	free(env);
+	r = (struct spawn_request){.env = none, .tty = true};
+	env = spawn_environment(&u, &r);
 	CU_ASSERT_STRING_EQUAL(variable(env, "TERM"), "xterm");
 	free(env);
-	env = spawn_environment(&u, true, term);
+	r.env = term;
+	env = spawn_environment(&u, &r);
 	CU_ASSERT_STRING_EQUAL(variable(env, "TERM"), "vt52");
 	free(env);
 }

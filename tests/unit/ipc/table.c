@@ -39,8 +39,10 @@ static const struct ipc_row rows[] = {
     {2, "machine", LATE, 3, 3, on_any},
     {3, "serve", LATE, 1, 2, on_any},
     {4, "shutdown", IPC_ANY_STATE, 0, 0, on_any},
+    {5, "network", LATE, 0, 0, on_any},
 };
-static const struct ipc_table table = {&gondolin__sup_to_vmrunner__descriptor, rows, 4};
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+static const struct ipc_table table = {&gondolin__sup_to_vmrunner__descriptor, rows, N_ROWS};
 
 /* Dispatches bytes with n fresh descriptors; -1000 where one was left open or closed twice. */
 static int
@@ -115,18 +117,19 @@ tables(void)
 	    {2, "machine", LATE, 3, 3, on_any},
 	    {3, "serve", LATE, 1, 2, on_any},
 	    {4, "shutdown", 0, 0, 0, on_any},
+	    {5, "network", LATE, 0, 0, on_any},
 	};
 	struct ipc_table t = table;
-	struct ipc_row changed[4];
+	struct ipc_row changed[N_ROWS];
 	char why[128];
 
 	CU_ASSERT_TRUE(ipc_table_covers(&table, why, sizeof(why)));
-	t.n_rows = 3; /* a case without a handler */
+	t.n_rows = N_ROWS - 1; /* a case without a handler */
 	CU_ASSERT_FALSE(ipc_table_covers(&t, why, sizeof(why)));
-	CU_ASSERT_PTR_NOT_NULL(strstr(why, ".shutdown: 0 rows"));
-	t = (struct ipc_table){table.envelope, twice, 5};
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, ".network: 0 rows"));
+	t = (struct ipc_table){table.envelope, twice, N_ROWS + 1};
 	CU_ASSERT_FALSE(ipc_table_covers(&t, why, sizeof(why)));
-	t = (struct ipc_table){table.envelope, changed, 4};
+	t = (struct ipc_table){table.envelope, changed, N_ROWS};
 	memcpy(changed, rows, sizeof(rows));
 	changed[2].handle = NULL;
 	CU_ASSERT_FALSE(ipc_table_covers(&t, why, sizeof(why)));

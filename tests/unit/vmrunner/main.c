@@ -15,6 +15,7 @@ main(void)
 	    {"detach", NULL, NULL, NULL, NULL, detach_tests},
 	    {"exec", NULL, NULL, NULL, NULL, exec_tests},
 	    {"machine", NULL, NULL, NULL, NULL, machine_tests},
+	    {"network", NULL, NULL, NULL, NULL, network_tests},
 	    {"qmp", NULL, NULL, NULL, NULL, qmp_tests},
 	    {"loopback", NULL, NULL, NULL, NULL, loopback_tests},
 	    CU_SUITE_INFO_NULL,

@@ -11,6 +11,7 @@ extern CU_TestInfo detach_tests[];
 extern CU_TestInfo exec_tests[];
 extern CU_TestInfo loopback_tests[];
 extern CU_TestInfo machine_tests[];
+extern CU_TestInfo network_tests[];
 extern CU_TestInfo qmp_tests[];
 
 #endif
