@@ -73,6 +73,7 @@ static const struct {
     {"bin", 0755},
     {"dev", 0755},
     {"etc", 0755},
+    {"etc/udhcpc", 0755},
     {"home", 0755},
     {"mnt", 0755},
     {"opt", 0755},
@@ -93,21 +94,46 @@ static const struct {
     {"var/tmp", 01777},
 };
 
+/* For who wants to ask the LAN: the guest's own start does not. */
+static const char udhcpc_script[] =
+    "#!/bin/sh\n"
+    "case $1 in\n"
+    "deconfig)\n"
+    "\tip -4 addr flush dev \"$interface\"\n"
+    "\tip link set \"$interface\" up\n"
+    "\t;;\n"
+    "bound | renew)\n"
+    "\t[ -z \"$mtu\" ] || ip link set \"$interface\" mtu \"$mtu\"\n"
+    "\tip -4 addr flush dev \"$interface\"\n"
+    "\tip addr add \"$ip/$mask\" dev \"$interface\"\n"
+    "\tfor r in $router; do ip route replace default via \"$r\" dev \"$interface\"; done\n"
+    "\tfor d in $dns; do echo \"nameserver $d\"; done >/etc/resolv.conf\n"
+    "\t;;\n"
+    "esac\n";
+
 static const struct {
 	const char *path, *text;
+	unsigned mode;
 } mini_files[] = {
-    {"etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
-		   "daemon:x:1:1:daemon:/:/bin/false\n"
-		   "user:x:1000:1000:user:/home/user:/bin/sh\n"
-		   "nobody:x:65534:65534:nobody:/:/bin/false\n"},
-    {"etc/group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nuser:x:1000:\nnogroup:x:65534:\n"},
-    {"etc/shells", "/bin/sh\n"},
-    {"etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n"},
-    {"etc/profile", "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-		    "export HOME=\"${HOME:-/root}\"\n"
-		    "PS1='\\u@\\h:\\w\\$ '\n"},
+    {"etc/passwd",
+	"root:x:0:0:root:/root:/bin/sh\n"
+	"daemon:x:1:1:daemon:/:/bin/false\n"
+	"user:x:1000:1000:user:/home/user:/bin/sh\n"
+	"nobody:x:65534:65534:nobody:/:/bin/false\n",
+	0644},
+    {"etc/group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nuser:x:1000:\nnogroup:x:65534:\n", 0644},
+    {"etc/shells", "/bin/sh\n", 0644},
+    {"etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n", 0644},
+    {"etc/resolv.conf", "", 0644}, /* the guest mounts its own over it */
+    {"etc/udhcpc/default.script", udhcpc_script, 0755},
+    {"etc/profile",
+	"export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+	"export HOME=\"${HOME:-/root}\"\n"
+	"PS1='\\u@\\h:\\w\\$ '\n",
+	0644},
     {"etc/os-release",
-	"ID=gondolin-mini\nNAME=\"Gondolin mini\"\nPRETTY_NAME=\"Gondolin mini (busybox)\"\n"},
+	"ID=gondolin-mini\nNAME=\"Gondolin mini\"\nPRETTY_NAME=\"Gondolin mini (busybox)\"\n",
+	0644},
 };
 
 /* True where each link's place is a plain one below bin, sbin, usr/bin or usr/sbin. */
@@ -197,8 +223,8 @@ make_busybox_tree(struct build *b)
 			goto out;
 		}
 	for (size_t i = 0; i < sizeof(mini_files) / sizeof(mini_files[0]) && result == 0; i++)
-		result = image_put_file(
-		    tree, mini_files[i].path, mini_files[i].text, strlen(mini_files[i].text), 0644);
+		result = image_put_file(tree, mini_files[i].path, mini_files[i].text,
+		    strlen(mini_files[i].text), mini_files[i].mode);
 	if (result == 0)
 		result = copy_busybox(b, tree);
 	if (result == 0)
@@ -348,6 +374,19 @@ remove_secrets(struct build *b)
 	return run(b, &w, NULL, -1);
 }
 
+/* What the guest covers with files of its own has to be there where its root is read-only. */
+static int
+add_mount_points(struct build *b)
+{
+	static const char script[] = "cd \"$1/etc\" && for f in resolv.conf hosts; do "
+				     "[ -e \"$f\" ] || [ -L \"$f\" ] || : >\"$f\" || exit 1; done";
+	struct program_words w = {.n = 0};
+
+	program_as_root(&w, true, false);
+	program_add(&w, "sh", "-c", script, "sh", b->tree);
+	return run(b, &w, NULL, -1);
+}
+
 /* Every package that dpkg says is installed, for the manifest. */
 static int
 note_packages(struct build *b)
@@ -385,6 +424,8 @@ make_debian_tree(struct build *b)
 	}
 	if (result == 0)
 		result = remove_secrets(b);
+	if (result == 0)
+		result = add_mount_points(b);
 	if (result == 0)
 		result = note_packages(b);
 	(void)unlink(tar);
