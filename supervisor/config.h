@@ -128,6 +128,8 @@ struct config_network {
 	struct config_list dns_trusted_server; /* addresses, or ADDRESS:PORT; at most 8 */
 	bool websockets;                       /* default true */
 	char *proxy;                           /* "http://host:port", or NULL */
+	char *ca_bundle;  /* path on the host: whom egress trusts; NULL: the system's */
+	char *hosts_file; /* path on the host of a hosts(5); NULL: the system's */
 	struct config_secret *secrets;
 	size_t n_secrets;
 	struct config_tcp *tcp;

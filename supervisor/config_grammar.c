@@ -145,6 +145,8 @@ static const struct config_key_spec network_keys[] = {
 	config_read_server, NULL),
     NETWORK("websockets", websockets, config_read_bool, NULL),
     NETWORK("proxy", proxy, config_read_proxy, NULL),
+    NETWORK("ca-bundle", ca_bundle, config_read_path, NULL),
+    NETWORK("hosts-file", hosts_file, config_read_path, NULL),
 };
 static const struct config_network network_defaults = {.websockets = true};
 

@@ -91,7 +91,8 @@ keys(void)
 	    {"mount { }", "t.conf:1: mount needs a title; write mount \"...\" { ... }"},
 	    {"network { vm { } }",
 		"t.conf:1: unknown key vm; use allow, allow-internal, dns, dns-trusted-server, "
-		"websockets, proxy, secret, tcp, budget, host-budget or timeouts"},
+		"websockets, proxy, ca-bundle, hosts-file, secret, tcp, budget, host-budget or "
+		"timeouts"},
 	    {"timeout = 1", "t.conf: image is missing; add image = \"a tag, a build id or a "
 			    "directory\""},
 	    {"", "t.conf: image is missing; add image = \"a tag, a build id or a directory\""},
