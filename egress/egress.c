@@ -156,8 +156,9 @@ on_netproxy_ended(void *ctx, int reason, const char *message)
 {
 	struct egress *e = ctx;
 
+	/* It died, or the sandbox ends: its parent says which. */
 	if (reason == 0)
-		egress_end(e, "netproxy went away");
+		egress_end(e, NULL);
 	else if (message == NULL)
 		egress_end(e, "netproxy broke its protocol");
 	else

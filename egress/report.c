@@ -32,7 +32,7 @@ tell(struct egress *e, const Gondolin__EgressToNetproxy *m, int fd)
 	int rc = ipc_channel_send(&e->netproxy, &m->base, &fd, fd >= 0 ? 1 : 0);
 
 	if (rc < 0)
-		egress_end(e, rc == -EPIPE ? "netproxy went away" : strerror(-rc));
+		egress_end(e, rc == -EPIPE ? NULL : strerror(-rc));
 }
 
 struct header_list {

@@ -223,8 +223,9 @@ on_egress_ended(void *ctx, int reason, const char *message)
 {
 	struct netproxy *np = ctx;
 
+	/* It died, or the sandbox ends: its parent says which. */
 	if (reason == 0)
-		netproxy_end(np, "egress closed its connection");
+		netproxy_end(np, NULL);
 	else
 		netproxy_end(np, message != NULL ? message : strerror(-reason));
 }
