@@ -38,6 +38,17 @@ struct session_process {
 	uint64_t start_time; /* field 22 of /proc/PID/stat: tells a reused pid */
 };
 
+/* What went through the sandbox's network so far; all 0 where it has none. */
+struct session_network {
+	uint64_t connections; /* of egress, open now */
+	uint64_t active;      /* requests in progress now */
+	uint64_t requests;    /* that were sent out */
+	uint64_t denied;      /* requests, connections and names that policy refused */
+	uint64_t failed;      /* allowed, but the origin could not be reached or broke off */
+	uint64_t bytes_in;    /* towards the guest */
+	uint64_t bytes_out;
+};
+
 /* What session.json says. */
 struct session_info {
 	char id[SESSION_ID_SIZE];
@@ -51,6 +62,7 @@ struct session_info {
 	char accel[16];                 /* "kvm", "tcg"; "" while not known */
 	char config[SESSION_PATH_SIZE]; /* path as given; "" = none */
 	bool root_started;
+	struct session_network network;
 	struct session_process processes[SESSION_PROCESSES_MAX];
 	size_t n_processes;
 };

@@ -53,6 +53,17 @@ static const struct field process_fields[] = {
 };
 #define N_PROCESS (sizeof(process_fields) / sizeof(process_fields[0]))
 
+static const struct field network_fields[] = {
+    FIELD(session_network, connections, UNSIGNED),
+    FIELD(session_network, active, UNSIGNED),
+    FIELD(session_network, requests, UNSIGNED),
+    FIELD(session_network, denied, UNSIGNED),
+    FIELD(session_network, failed, UNSIGNED),
+    FIELD(session_network, bytes_in, UNSIGNED),
+    FIELD(session_network, bytes_out, UNSIGNED),
+};
+#define N_NETWORK (sizeof(network_fields) / sizeof(network_fields[0]))
+
 static const char *const state_names[] = {"starting", "running", "stopping"};
 
 const char *
@@ -133,6 +144,11 @@ put_info(struct json_writer *w, const struct session_info *info)
 	json_open(w, '{');
 	for (i = 0; i < N_INFO; i++)
 		put_field(w, &info_fields[i], info);
+	json_key(w, "network");
+	json_open(w, '{');
+	for (i = 0; i < N_NETWORK; i++)
+		put_field(w, &network_fields[i], &info->network);
+	json_close(w, '}');
 	json_key(w, "processes");
 	json_open(w, '[');
 	for (i = 0; i < info->n_processes; i++) {
@@ -272,7 +288,10 @@ take_info(const struct json *j, struct session_info *info)
 	int rc;
 
 	memset(info, 0, sizeof(*info));
-	rc = take_object(j, j->tokens, info_fields, N_INFO, 1, info);
+	rc = take_object(j, j->tokens, info_fields, N_INFO, 2, info);
+	if (rc == 0)
+		rc = take_object(j, json_member(j, j->tokens, "network"), network_fields, N_NETWORK,
+		    0, &info->network);
 	if (rc < 0)
 		return rc;
 	list = json_member(j, j->tokens, "processes");
