@@ -47,7 +47,6 @@ static const struct {
 	const char *key, *shown;
 	bool (*asked)(const struct config *c); /* NULL: written is asked for */
 } unsupported[] = {
-    {"network", "network", NULL},
     {"ingress", "ingress", NULL},
     {"ssh", "ssh", NULL},
     {"hooks", "hooks", NULL},

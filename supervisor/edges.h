@@ -13,6 +13,10 @@
 enum edge_id {
 	EDGE_VMRUNNER, /* supervisor and vmrunner */
 	EDGE_VFSD,     /* supervisor and vfsd */
+	EDGE_NETPROXY, /* supervisor and netproxy */
+	EDGE_EGRESS,   /* supervisor and egress */
+	EDGE_OUTBOUND, /* netproxy and egress */
+	EDGE_LINK,     /* QEMU and netproxy */
 	EDGE_CONSOLE,  /* QEMU and vmrunner; this one and those below are made anew for each attempt
 			*/
 	EDGE_QMP,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/kvm_verdict.h"
+#include "supervisor/network.h"
 #include "vmrunner/qemu/qemu.h"
 
 #define ALIVE_DEADLINE_MS     8000u /* a proof of KVM: real KVM prints within 100 ms */
@@ -64,6 +65,7 @@ machine_prepare(struct machine *m, const struct config *c, const struct image *i
 	memset(m, 0, sizeof(*m));
 	m->config = c;
 	m->image = image;
+	m->link = -1;
 	for (i = 0; i < EDGES; i++)
 		m->edges[i] = (struct edge){-1, -1};
 	(void)qemu_tsc_khz(); /* starts the measurement */
@@ -80,6 +82,7 @@ describe_machine(const struct machine *m, struct qemu_machine *q)
 	    .kvm = m->kvm,
 	    .writable_root = m->config->vm.rootfs != CONFIG_ROOTFS_READONLY,
 	    .mounts = m->config->n_mounts > 0,
+	    .mtu = m->link >= 0 ? NETWORK_MTU : 0,
 	    .verbose_console = m->proving,
 	    .tsc_khz = m->kvm ? 0 : qemu_tsc_khz(),
 	    .cmdline = m->image->manifest.cmdline,
@@ -188,6 +191,7 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
 	    [QEMU_FD_QMP - 3] = m->edges[EDGE_QMP].a,
 	    [QEMU_FD_AGENT - 3] = m->edges[EDGE_AGENT].a,
 	    [QEMU_FD_VFS - 3] = m->edges[EDGE_VFS].a,
+	    [QEMU_FD_LINK - 3] = m->link,
 	    [QEMU_FD_ROOTFS - 3] = m->image->fds[IMAGE_ROOTFS],
 	    [QEMU_FD_OVERLAY - 3] = overlay,
 	};

@@ -26,6 +26,7 @@ struct machine {
 	const struct config *config;
 	const struct image *image;
 	char qemu[4096]; /* path of the program */
+	int link;        /* QEMU's end of the network, the caller's; -1 = none */
 	bool kvm;        /* of the present attempt */
 	bool proving;    /* the present attempt decides about KVM */
 	unsigned attempt;

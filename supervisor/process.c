@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "egress/profile.h"
+#include "netproxy/profile.h"
 #include "vfsd/profile.h"
 #include "vmrunner/profile.h"
 #include "vmrunner/qemu/qemu.h"
@@ -19,6 +21,8 @@ const struct process_row process_rows[PROCESSES] = {
     [PROCESS_VMRUNNER] = {"vmrunner", &vmrunner_profile, "gondolin-vmrunner"},
     [PROCESS_QEMU] = {"qemu", &qemu_profile, NULL},
     [PROCESS_VFSD] = {"vfsd", &vfsd_profile, "gondolin-vfsd"},
+    [PROCESS_NETPROXY] = {"netproxy", &netproxy_profile, "gondolin-netproxy"},
+    [PROCESS_EGRESS] = {"egress", &egress_profile, "gondolin-egress"},
 };
 
 /* A helper may say this many lines at once, and this many a second for long. */

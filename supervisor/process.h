@@ -18,6 +18,8 @@ enum process_id {
 	PROCESS_VMRUNNER,
 	PROCESS_QEMU,
 	PROCESS_VFSD,
+	PROCESS_NETPROXY,
+	PROCESS_EGRESS,
 	PROCESSES,
 	PROCESS_SUPERVISOR = PROCESSES, /* an end of edges; never a child */
 };

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "egress/profile.h"
+#include "netproxy/profile.h"
 #include "supervisor/guard.h"
 #include "vfsd/profile.h"
 #include "vmrunner/profile.h"
@@ -14,6 +16,8 @@ const struct jail_profile *const profiles[] = {
     &qemu_profile,
     &vmrunner_profile,
     &vfsd_profile,
+    &netproxy_profile,
+    &egress_profile,
 };
 const size_t n_profiles = sizeof(profiles) / sizeof(profiles[0]);
 

@@ -85,7 +85,8 @@ class Refused(Case):
                 ('image = "mini"\nvm { memory = "1X" }\n', ["sandbox.conf:2", "memory", "512M"]),
                 ('image = "mini"\nvm { accel = fast }\n', ["sandbox.conf:2", "kvm", "tcg", "auto"]),
                 (BASE + 'mount "work" { host = "." }\n', ["sandbox.conf:3", "work"]),
-                (BASE + 'network { allow = {"example.org"} }\n', ["sandbox.conf:3", "not supported yet"]),
+                (BASE + 'network {\nsecret T { hosts = {"example.org"}  env = "NOT_SET" } }\n',
+                 ["sandbox.conf:4", '"T"', "NOT_SET"]),
                 (BASE + 'hooks = "x.js"\n', ["not supported yet"]),
                 ('image = "no-such-image"\n', ["no-such-image", "gondolin image"]),
         ):

@@ -125,6 +125,18 @@ add_ports(struct qemu_command *c, const struct qemu_machine *m)
 	add_pair(c, "-device", "virtserialport,bus=ports.0,nr=2,chardev=vfs,name=org.gondolin.vfs");
 }
 
+/* Frames travel as datagrams, one each, over a socket that QEMU inherits. */
+static void
+add_network(struct qemu_command *c, const struct qemu_machine *m)
+{
+	if (m->mtu == 0)
+		return;
+	add(c, "-netdev");
+	add(c, "dgram,id=link,local.type=fd,local.str=%d", QEMU_FD_LINK);
+	add(c, "-device");
+	add(c, "virtio-net-device,netdev=link,host_mtu=%u", m->mtu);
+}
+
 void
 qemu_command_build(struct qemu_command *c, const struct qemu_machine *m)
 {
@@ -140,6 +152,7 @@ qemu_command_build(struct qemu_command *c, const struct qemu_machine *m)
 	add_kernel(c, m);
 	add_disk(c, m);
 	add_ports(c, m);
+	add_network(c, m);
 	add_pair(c, "-object", "rng-builtin,id=rng");
 	add_pair(c, "-device", "virtio-rng-device,rng=rng");
 }

@@ -86,9 +86,9 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(read, "ports, eventfd"),
     ALLOW(write, "log, eventfd"),
     ALLOW(sendmsg, "ports"),
-    ALLOW_ELSEWHERE(sendto, "network", "sandboxes with a network"),
+    ALLOW(sendto, "the network's frames"),
     ALLOW(recvmsg, "ports"),
-    ALLOW_ELSEWHERE(recvfrom, "network", "sandboxes with a network"),
+    ALLOW(recvfrom, "the network's frames"),
     ALLOW(getsockopt, "what kind of socket a descriptor is"),
     ALLOW(setsockopt, "zero-copy probe"),
     ALLOW(getsockname, "the same"),
@@ -120,9 +120,10 @@ static const struct jail_limit limits[] = {
 };
 
 static const struct jail_fd fds[] = {
-    {JAIL_FD_NULL, 5, "standard input and output; the port of mounts that are not there"},
+    {JAIL_FD_NULL, 6,
+	"standard input and output; the port of mounts and the link that are not there"},
     {JAIL_FD_PIPE, 1, "log"},
-    {JAIL_FD_SOCKET, 8, "console, QMP, agent, vfs"},
+    {JAIL_FD_SOCKET, 8, "console, QMP, agent, vfs, link"},
     {JAIL_FD_EVENT, 96, "main loop, virtual processors"},
     {JAIL_FD_MEMORY, 4, "overlay in memory, translated code"},
     {JAIL_FD_FILE, 8, "image and overlay, and the block layer's duplicates"},

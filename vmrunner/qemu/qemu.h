@@ -22,6 +22,7 @@ enum qemu_fd {
 	QEMU_FD_QMP,     /* stream socket */
 	QEMU_FD_AGENT,   /* stream socket: virtio-serial port org.gondolin.agent */
 	QEMU_FD_VFS, /* stream socket: virtio-serial port org.gondolin.vfs; absent without mounts */
+	QEMU_FD_LINK,    /* datagram socket: the network's frames; absent without a network */
 	QEMU_FD_ROOTFS,  /* the image's ext4, read-only */
 	QEMU_FD_OVERLAY, /* qcow2, read-write; absent with rootfs = readonly */
 	QEMU_FDS_MAX,
@@ -39,6 +40,7 @@ struct qemu_machine {
 	bool kvm;
 	bool writable_root;   /* an overlay is there */
 	bool mounts;          /* the port of vfsd is there */
+	uint32_t mtu;         /* of the network; 0 = the machine has none */
 	bool verbose_console; /* the kernel talks: to see a sign of life early */
 	uint32_t tsc_khz;     /* of the host, for TCG; 0 = not known */
 	const char *cmdline;  /* the image's extra kernel arguments, or "" */

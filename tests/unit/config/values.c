@@ -221,10 +221,9 @@ unsupported(void)
 	} rows[] = {
 	    {"image = a vm { start = cold }", NULL},
 	    {"image = a limits { pids = 64 } audit = x", NULL},
-	    {"image = a\nhooks = x\nnetwork { }",
-		"t.conf:2: hooks: not supported yet; leave it out"},
 	    {"image = a\nnetwork { }\nhooks = x",
-		"t.conf:2: network: not supported yet; leave it out"},
+		"t.conf:3: hooks: not supported yet; leave it out"},
+	    {"image = a\nnetwork { }", NULL},
 	    {"image = a mount '/a' { host = '.' }", NULL},
 	    {"image = a ingress { route '/' { port = 1 } }",
 		"t.conf:1: ingress: not supported yet; leave it out"},

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The helpers that only some configurations ask for: how a sandbox starts and hears them. */
+#include <string.h>
+
+#include "supervisor/records_network.h"
+#include "supervisor/sandbox_private.h"
+
+#define COUNT_SECONDS .5
+
+/* ---- vfsd ---- */
+
+void
+sandbox_hand_port(struct sandbox *s)
+{
+	int rc = mounts_hand_port(&s->mounts, &s->machine.edges[EDGE_VFS]);
+
+	if (rc < 0)
+		sandbox_fail(s, "cannot speak to vfsd: %s", strerror(-rc));
+}
+
+static void
+vfsd_ready(void *ctx)
+{
+	sandbox_hand_port(ctx);
+}
+
+static void
+vfsd_records(void *ctx, const Gondolin__VfsdRecords *r)
+{
+	struct sandbox *s = ctx;
+	size_t i;
+
+	for (i = 0; i < r->n_records && s->phase != PHASE_ENDED; i++)
+		sandbox_recorded(s, "vfsd", record_vfsd(&s->log, r->records[i]));
+}
+
+static void
+vfsd_broken(void *ctx, const char *reason)
+{
+	sandbox_fail(ctx, "vfsd %s: the sandbox is gone", reason);
+}
+
+static const struct mounts_events mounts_events = {vfsd_ready, vfsd_records, vfsd_broken};
+
+bool
+sandbox_start_vfsd(struct sandbox *s)
+{
+	char error[SANDBOX_ERROR_SIZE];
+	const struct process_start how = {
+	    .identity = identity_of(&s->identity, PROCESS_VFSD), .cgroup_fd = s->cgroup_fd};
+	struct process *p = &s->processes[PROCESS_VFSD];
+
+	if (s->config->n_mounts == 0)
+		return true;
+	if (mounts_start(&s->mounts, p, s->loop, &how, &mounts_events, s, sandbox_process_ended,
+		error, sizeof(error)) < 0) {
+		sandbox_fail(s, "%s", error);
+		return false;
+	}
+	return sandbox_started(s, PROCESS_VFSD, "");
+}
+
+/* ---- netproxy and egress ---- */
+
+static void
+network_ready(void *ctx)
+{
+	sandbox_hand_machine(ctx);
+}
+
+static void
+on_counted(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct sandbox *s = w->data;
+
+	(void)loop;
+	(void)events;
+	s->info.network.denied = s->refused + s->refused_egress;
+	sandbox_write_session(s);
+}
+
+/* A counter changed: session.json says so soon, and not more often than that. */
+static void
+counted(struct sandbox *s)
+{
+	if (ev_is_active(&s->counted))
+		return;
+	ev_timer_init(&s->counted, on_counted, COUNT_SECONDS, 0.);
+	s->counted.data = s;
+	ev_timer_start(s->loop, &s->counted);
+}
+
+static void
+netproxy_record(void *ctx, const Gondolin__NetproxyRecord *r)
+{
+	struct sandbox *s = ctx;
+
+	if (record_is_denial(r)) {
+		s->refused += 1 + (uint64_t)r->repeated;
+		counted(s);
+	}
+	sandbox_recorded(s, "netproxy", record_netproxy(&s->log, r));
+}
+
+static void
+egress_record(void *ctx, const Gondolin__EgressRecord *r)
+{
+	struct sandbox *s = ctx;
+
+	if (s->phase != PHASE_ENDED)
+		sandbox_recorded(s, "egress", record_egress(&s->log, r));
+}
+
+static void
+network_counters(void *ctx, const Gondolin__EgressCounters *c)
+{
+	struct sandbox *s = ctx;
+	struct session_network *n = &s->info.network;
+
+	n->connections = c->connections;
+	n->active = c->active;
+	n->requests = c->requests;
+	n->failed = c->failed;
+	n->bytes_in = c->bytes_in;
+	n->bytes_out = c->bytes_out;
+	s->refused_egress = c->denied;
+	counted(s);
+}
+
+static void
+network_broken(void *ctx, enum process_id id, const char *reason)
+{
+	sandbox_fail(ctx, "%s %s: the sandbox is gone", process_rows[id].name, reason);
+}
+
+static const struct network_events network_events = {
+    network_ready, netproxy_record, egress_record, network_counters, network_broken};
+
+bool
+sandbox_start_network(struct sandbox *s)
+{
+	static const enum process_id both[] = {PROCESS_NETPROXY, PROCESS_EGRESS};
+	char error[SANDBOX_ERROR_SIZE];
+	size_t i;
+
+	if (!network_is_wanted(&s->network))
+		return true;
+	for (i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
+		const struct process_start how = {
+		    .identity = identity_of(&s->identity, both[i]), .cgroup_fd = s->cgroup_fd};
+
+		if (network_start(&s->network, &s->processes[both[i]], s->loop, &how,
+			&network_events, s, sandbox_process_ended, error, sizeof(error)) < 0) {
+			sandbox_fail(s, "%s", error);
+			return false;
+		}
+		if (!sandbox_started(s, both[i], ""))
+			return false;
+	}
+	return true;
+}
