@@ -14,12 +14,12 @@
 static char *
 text_of(const ProtobufCBinaryData *b, size_t max)
 {
+	const char *bytes = b->data != NULL ? (const char *)b->data : "";
 	char *s;
 
-	if (b->len > max ||
-	    memchr(b->data != NULL ? b->data : (const uint8_t *)"", 0, b->len) != NULL)
+	if (b->len > max || memchr(bytes, 0, b->len) != NULL)
 		return NULL;
-	s = strndup(b->len > 0 ? (const char *)b->data : "", b->len);
+	s = strndup(bytes, b->len);
 	if (s == NULL)
 		abort();
 	return s;

@@ -222,14 +222,15 @@ static bool
 decoded(struct replacer *r, struct buffer *out)
 {
 	size_t at = r->position;
-	uint8_t byte = r->held.bytes[at], value;
+	uint8_t byte = r->held.bytes[at];
+	int digit = hex(byte);
 
-	if (r->escape == 2 && hex(byte) >= 0) {
-		value = (uint8_t)(hex(r->held.bytes[at - 1]) << 4 | hex(byte));
+	if (r->escape == 2 && digit >= 0) {
 		r->escape = 0;
-		return plain_byte(r, value, at - 2, at + 1, out);
+		return plain_byte(
+		    r, (uint8_t)(hex(r->held.bytes[at - 1]) * 16 + digit), at - 2, at + 1, out);
 	}
-	if (r->escape == 1 && hex(byte) >= 0) {
+	if (r->escape == 1 && digit >= 0) {
 		r->escape = 2;
 		return false;
 	}

@@ -53,13 +53,12 @@ next_frame(struct relay *r, uint32_t *mount, const uint8_t **payload, size_t *le
 	while ((rc = vfs_frames_next(&r->frames, mount, payload, length)) == 0) {
 		at = vfs_frames_space(&r->frames, &room);
 		n = read(r->port, at, room);
+		if (n == 0)
+			return -EPIPE;
 		if (n > 0)
 			vfs_frames_filled(&r->frames, (size_t)n);
-		else if (n == 0)
-			return -EPIPE;
-		else if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		else if (poll(&p, 1, -1) < 0 && errno != EINTR)
+		else if ((errno != EAGAIN && errno != EINTR) ||
+			 (poll(&p, 1, -1) < 0 && errno != EINTR))
 			return -errno;
 	}
 	return rc < 0 ? rc : 0;

@@ -337,7 +337,7 @@ json_string(const struct json *j, const struct json_token *t, char *out, size_t 
 {
 	size_t i, n, used = 0;
 	char encoded[4];
-	uint32_t code;
+	uint32_t code = 0;
 
 	if (t == NULL || t->type != JSON_STRING || size == 0)
 		return -EPROTO;

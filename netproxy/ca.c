@@ -198,7 +198,7 @@ drop_oldest(struct ca *ca)
 {
 	struct leaf *l = ca->oldest, **p = bucket_of(ca, l->name);
 
-	while (*p != l)
+	while (*p != NULL && *p != l)
 		p = &(*p)->bucket_next;
 	*p = l->bucket_next;
 	unlink_leaf(ca, l);
@@ -211,10 +211,11 @@ static struct leaf *
 add_leaf(struct ca *ca, const char *name)
 {
 	struct leaf *l = calloc(1, sizeof(*l)), **bucket = bucket_of(ca, name);
+	size_t n = strlen(name);
 
-	if (l == NULL || strlen(name) > HTTP_HOST_MAX)
+	if (l == NULL || n > HTTP_HOST_MAX)
 		goto fail;
-	strcpy(l->name, name);
+	memcpy(l->name, name, n + 1);
 	l->certificate = make_leaf(ca, name);
 	if (l->certificate == NULL)
 		goto fail;

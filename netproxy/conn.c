@@ -3,6 +3,7 @@
 #include "netproxy/conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -307,7 +308,7 @@ start_tls(struct conn *c, const uint8_t *bytes, size_t n)
 		return;
 	}
 	if (h.has_name) {
-		strcpy(c->sni, h.name);
+		snprintf(c->sni, sizeof(c->sni), "%s", h.name);
 		name = c->sni;
 	} else {
 		name = names_of_address(c->np, c->addresses.destination.address, text);

@@ -75,7 +75,7 @@ fill_request(struct http1 *h, const struct http1_request *r, struct exchange_req
 static void
 take_body(struct http1 *h, struct exchange_request *out)
 {
-	const uint8_t *bytes;
+	const uint8_t *bytes = NULL;
 	size_t n;
 
 	if (h->body != HTTP1_BODY_LENGTH || h->left > OUTBOUND_INLINE_MAX)
@@ -133,7 +133,7 @@ next_head(struct http1 *h, size_t *n)
 {
 	char *scratch = (char *)h->c->np->head;
 	const uint8_t *bytes;
-	size_t have, take, before = h->head_n;
+	size_t have, take, before;
 
 	for (;;) {
 		have = stream_peek(&h->c->stream, &bytes);

@@ -7,6 +7,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ record(struct netproxy *np, const struct dns_query *q, unsigned rcode)
 	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
 	char name[DNS_NAME_MAX + 1];
 
-	strcpy(name, q->name);
+	snprintf(name, sizeof(name), "%s", q->name);
 	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__DNS;
 	r.name.data = (uint8_t *)name;
 	r.name.len = strlen(name);

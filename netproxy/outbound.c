@@ -64,13 +64,12 @@ add(struct outbound *o, enum outbound_kind kind)
 	return p;
 }
 
+/* Forgets the one that *at names. */
 static void
-finish(struct outbound *o, struct outbound_pending *p)
+finish_at(struct outbound *o, struct outbound_pending **at)
 {
-	struct outbound_pending **at = bucket_of(o, p->id);
+	struct outbound_pending *p = *at;
 
-	while (*at != p)
-		at = &(*at)->next;
 	*at = p->next;
 	o->n_pending--;
 	if (p->exchange != NULL)
@@ -80,6 +79,16 @@ finish(struct outbound *o, struct outbound_pending *p)
 	if (p->connection != NULL)
 		p->connection->pending = NULL;
 	free(p);
+}
+
+static void
+finish(struct outbound *o, struct outbound_pending *p)
+{
+	struct outbound_pending **at = bucket_of(o, p->id);
+
+	while (*at != p)
+		at = &(*at)->next;
+	finish_at(o, at);
 }
 
 static int
@@ -506,5 +515,5 @@ outbound_close(struct outbound *o)
 	ipc_channel_close(&o->channel);
 	for (unsigned i = 0; i < OUTBOUND_BUCKETS; i++)
 		while (o->buckets[i] != NULL)
-			finish(o, o->buckets[i]);
+			finish_at(o, &o->buckets[i]);
 }

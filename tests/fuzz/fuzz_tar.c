@@ -40,12 +40,15 @@ static void
 remove_tree(int above, const char *name)
 {
 	struct dirent *d;
+	struct stat st;
 	DIR *stream;
 	int fd;
 
 	if (unlinkat(above, name, 0) == 0)
 		return;
-	if (fchmodat(above, name, 0700, 0) < 0)
+	/* A link would lead the change of mode out of here. */
+	if (fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
+	    fchmodat(above, name, 0700, 0) < 0)
 		abort();
 	fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	stream = fd >= 0 ? fdopendir(fd) : NULL;
