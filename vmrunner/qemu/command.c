@@ -39,6 +39,8 @@ static void
 add_machine(struct qemu_command *c, const struct qemu_machine *m)
 {
 	add_pair(c, "-machine", "microvm,x-option-roms=off,rtc=on,usb=off,graphics=off");
+	/* The firmware that starts a kernel by itself; the default is not the same everywhere. */
+	add_pair(c, "-bios", "qboot.rom");
 	/* The default translation buffer is a quarter of the host's memory, up to 1 GiB. */
 	add_pair(c, "-accel", m->kvm ? "kvm" : "tcg,tb-size=256,thread=multi");
 	/* With ERMS the kernel copies and clears with `rep movsb`, which TCG does a byte at a time.

@@ -67,6 +67,7 @@ static const struct jail_syscall syscalls[] = {
     ALLOW_ELSEWHERE(tgkill, "SIG_IPI: kicks a virtual processor out of KVM_RUN", "hosts with KVM"),
     ALLOW_IF_ELSEWHERE(prctl, "thread names", "later versions", ARG_IS(0, PR_SET_NAME)),
     ALLOW_IF(prctl, "timer slack", ARG_IS(0, PR_SET_TIMERSLACK)),
+    ALLOW_IF_ELSEWHERE(prctl, "libcap-ng start", "QEMU of Debian 13", ARG_IS(0, PR_CAPBSET_READ)),
     ALLOW_IF(prctl, "SIGBUS policy", ARG_IS(0, PR_MCE_KILL)),
     ALLOW_IF(prctl, "-sandbox", ARG_IS(0, PR_SET_NO_NEW_PRIVS)),
     ALLOW(seccomp, "-sandbox: a filter can only take away"),
