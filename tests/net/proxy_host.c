@@ -12,6 +12,7 @@
  *	--internal NAME		may resolve to an internal address; may be repeated
  *	--tcp NAME:PORT=HOST:PORT	a mapped connection; may be repeated
  *	--secret NAME@HOST=VALUE	its placeholder is printed; may be repeated
+ *	--env FILE		the last one's name and placeholder are written there, as JSON
  *	--ca-bundle FILE --hosts FILE --resolv-conf FILE	egress reads these
  *
  * Records of both are printed to standard output, one line each.
@@ -52,7 +53,7 @@ struct child {
 
 struct host {
 	const char *netproxy, *egress, *ca, *ready;
-	const char *dns, *server, *bundle, *hosts, *resolv;
+	const char *dns, *server, *bundle, *hosts, *resolv, *env;
 	uint32_t mtu;
 	struct list allow, internal, tcp, secrets;
 	struct child np, eg;
@@ -194,6 +195,15 @@ tell_patterns(const struct host *h, const struct list *l, Gondolin__EgressPatter
 }
 
 static void
+write_env(const char *path, const char *name, const char *placeholder)
+{
+	FILE *f = fopen(path, "we");
+
+	if (f == NULL || fprintf(f, "{\"%s\": \"%s\"}\n", name, placeholder) < 0 || fclose(f) != 0)
+		fail(path, errno);
+}
+
+static void
 tell_secret(const struct host *h, const char *text)
 {
 	Gondolin__EgressSecret secret = GONDOLIN__EGRESS_SECRET__INIT;
@@ -210,6 +220,8 @@ tell_secret(const struct host *h, const char *text)
 	if (placeholder_make(placeholder) < 0)
 		fail("placeholder", EIO);
 	printf("secret %s %s\n", name, placeholder);
+	if (h->env != NULL)
+		write_env(h->env, name, placeholder);
 	hosts[0] = pattern_of(host);
 	secret.name = bytes_of(name);
 	secret.value = bytes_of(value);
@@ -486,19 +498,20 @@ parse(struct host *h, int argc, char **argv)
 	const struct option options[] = {{"netproxy", 1, NULL, 0}, {"egress", 1, NULL, 1},
 	    {"ca", 1, NULL, 2}, {"ready", 1, NULL, 3}, {"dns", 1, NULL, 4}, {"server", 1, NULL, 5},
 	    {"ca-bundle", 1, NULL, 6}, {"hosts", 1, NULL, 7}, {"resolv-conf", 1, NULL, 8},
-	    {"mtu", 1, NULL, 9}, {"allow", 1, NULL, LIST}, {"internal", 1, NULL, LIST + 1},
-	    {"tcp", 1, NULL, LIST + 2}, {"secret", 1, NULL, LIST + 3}, {NULL, 0, NULL, 0}};
+	    {"env", 1, NULL, 9}, {"mtu", 1, NULL, 10}, {"allow", 1, NULL, LIST},
+	    {"internal", 1, NULL, LIST + 1}, {"tcp", 1, NULL, LIST + 2},
+	    {"secret", 1, NULL, LIST + 3}, {NULL, 0, NULL, 0}};
 	const char **texts[] = {&h->netproxy, &h->egress, &h->ca, &h->ready, &h->dns, &h->server,
-	    &h->bundle, &h->hosts, &h->resolv};
+	    &h->bundle, &h->hosts, &h->resolv, &h->env};
 	struct list *lists[] = {&h->allow, &h->internal, &h->tcp, &h->secrets};
 	int o;
 
 	h->dns = "synthetic";
 	h->mtu = 1500;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		if (o < 9)
+		if (o < 10)
 			*texts[o] = optarg;
-		else if (o == 9)
+		else if (o == 10)
 			h->mtu = (uint32_t)atoi(optarg);
 		else if (o >= LIST && o < LIST + 4 && lists[o - LIST]->n < LIST_MAX)
 			lists[o - LIST]->v[lists[o - LIST]->n++] = optarg;

@@ -76,6 +76,12 @@ def mem(pid, key):
         try: s += int(re.search(key + r":\s+(\d+)", open(f"/proc/{p}/status").read()).group(1)) / 1024
         except (OSError, AttributeError): pass
     return round(s, 1)
+def private(pid):   # MiB that only these processes have, by process
+    out = {}
+    for p in tree(pid):
+        try: out[open(f"/proc/{p}/comm").read().strip()] = round(sum(int(x) for x in re.findall(r"Private_\w+:\s+(\d+)", open(f"/proc/{p}/smaps_rollup").read())) / 1024, 2)
+        except OSError: pass
+    return out
 class Stack:
     """a fresh backend + guest namespace"""
     def __init__(self, name, env=None, quiet=True):
@@ -233,7 +239,7 @@ def run(a):
                             try: t_get(s, "https" if "https" in n else "http", "1m", 20)     # warm-up: leaf certificate, JIT, upstream pool
                             except Exception as e: rec["fail"].append("warmup " + repr(e))
                     s.reset_hwm()
-                quiet(); b = s.snap(); err = None
+                quiet(60 if a.strict else 2); b = s.snap(); err = None
                 try: v, ex = fn(s)
                 except Exception as e: err = str(e)[:400]; ex = {}
                 c = s.snap(); w = ex.get("secs") or c["t"] - b["t"]; st = [y - x for x, y in zip(b["stat"], c["stat"])]
@@ -271,9 +277,9 @@ def idle(a):
     v = []
     for _ in range(a.runs):
         with Stack(a.backend) as s:
-            time.sleep(4); b = cpu(s.bepid)[0]; time.sleep(4); v.append((mem(s.bepid, "VmRSS"), cpu(s.bepid)[0] - b))
-    rec = {"backend": a.backend, "test": "idle", "unit": "MiB", "runs": [{"v": x[0], "cpu4s": x[1]} for x in v], "fail": []}
-    (B / "results" / f"{a.backend}.jsonl").open("a").write(json.dumps(rec) + "\n"); print("idle RSS MiB, CPU s over 4 s:", v)
+            time.sleep(4); b = cpu(s.bepid)[0]; time.sleep(4); v.append((mem(s.bepid, "VmRSS"), cpu(s.bepid)[0] - b, private(s.bepid)))
+    rec = {"backend": a.backend, "test": "idle", "unit": "MiB", "runs": [{"v": x[0], "cpu4s": x[1], "private": x[2]} for x in v], "fail": []}
+    pathlib.Path(a.out or B / "results" / f"{a.backend}.jsonl").open("a").write(json.dumps(rec) + "\n"); print("idle RSS MiB, CPU s over 4 s, private MiB of each process:", v)
 PIPE = """
 import socket, ssl, sys, urllib.parse
 u = urllib.parse.urlsplit(sys.argv[3]); s = socket.create_connection((u.hostname, u.port or (443 if sys.argv[1] == 'https' else 80)), 5)
