@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/audit_set.h"
 #include "client/options.h"
 #include "ipc/json.h"
 #include "ipc/log.h"
@@ -104,6 +105,22 @@ report_process(struct audit_run *run, const struct session_process *p)
 		printf("  every declared wall stands\n");
 }
 
+/* What differs in the set of processes as a whole. */
+static void
+report_set(struct audit_run *run)
+{
+	unsigned before = run->differences;
+
+	if (!run->json)
+		printf("processes:\n");
+	json_key(&run->out, "differences");
+	json_open(&run->out, '[');
+	audit_set(run->info, on_difference, run);
+	json_close(&run->out, ']');
+	if (!run->json && run->differences == before)
+		printf("  just those that are declared\n");
+}
+
 static int
 audit_session(const struct session_info *info, bool json)
 {
@@ -118,14 +135,15 @@ audit_session(const struct session_info *info, bool json)
 	for (i = 0; i < info->n_processes; i++)
 		report_process(&run, &info->processes[i]);
 	json_close(&run.out, ']');
-	json_member_bool(&run.out, "holds", run.differences == 0 && info->n_processes > 0);
+	report_set(&run);
+	json_member_bool(&run.out, "holds", run.differences == 0);
 	json_close(&run.out, '}');
 	if (json)
 		printf("%s\n", run.out.text);
 	else if (run.differences > 0)
 		printf("%s: %u differences\n", info->id, run.differences);
 	json_writer_clear(&run.out);
-	return run.differences == 0 && info->n_processes > 0 ? HOLDS : DIFFERS;
+	return run.differences == 0 ? HOLDS : DIFFERS;
 }
 
 static int

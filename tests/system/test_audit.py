@@ -46,15 +46,13 @@ class Live(OneSandbox):
         return run("gondolin", "audit", self.box.id, *flags)
 
     @contextlib.contextmanager
-    def named(self, pid, uid):
-        """The session's file names another process as its vmrunner."""
+    def rewritten(self, change):
+        """The session's file after `change(processes)` of the list in it."""
         path = os.path.join(self.box.directory, "session.json")
         with open(path, encoding="utf-8") as f:
             whole = f.read()
         session = json.loads(whole)
-        for process in session["processes"]:
-            if process["name"] == "vmrunner":
-                process.update(pid=pid, uid=uid, start_time=start_time(pid))
+        change(session["processes"])
         with open(path, "w", encoding="utf-8") as f:
             json.dump(session, f)
         try:
@@ -62,6 +60,15 @@ class Live(OneSandbox):
         finally:
             with open(path, "w", encoding="utf-8") as f:
                 f.write(whole)
+
+    def named(self, pid, uid):
+        """The session's file names another process as its vmrunner."""
+        def rename(processes):
+            for process in processes:
+                if process["name"] == "vmrunner":
+                    process.update(pid=pid, uid=uid, start_time=start_time(pid))
+
+        return self.rewritten(rename)
 
     def differences(self):
         """Of vmrunner, the only process that has any."""
@@ -130,7 +137,9 @@ class Live(OneSandbox):
 
     def test_whole_wall_is_not_named(self):
         with held() as (pid, uid), self.named(pid, uid):
-            self.assertEqual(self.audit().code, 0)
+            report = json.loads(self.audit("--json").out)
+        self.assertEqual([p["differences"] for p in report["processes"]], [[], [], []])
+        self.assertEqual(report["differences"][0], f"vmrunner: process {pid} is no child of the supervisor")
 
     def test_process_without_walls(self):
         p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c", "echo up; cat"],
@@ -152,10 +161,46 @@ class Live(OneSandbox):
             p.communicate(timeout=harness.DEADLINE)
             self.assertEqual(self.differences(), [f"vmrunner: process {pid} is gone"])
 
+    def test_set_of_processes(self):
+        """One that runs and is not in the session's file shows, and one that is there and does not run."""
+        pids = self.box.pids()
+        own = {"name": "vfsd", "pid": os.getpid(), "uid": os.getuid(), "start_time": start_time(os.getpid())}
+        for name in ("guard", "vmrunner", "qemu"):
+            with self.subTest(missing=name), self.rewritten(
+                    lambda ps, name=name: ps.remove(next(p for p in ps if p["name"] == name))):
+                r = self.audit("--json")
+                self.assertEqual((r.code, json.loads(r.out)["holds"]), (1, False), r)
+                self.assertEqual(json.loads(r.out)["differences"], [
+                    f"{name}: not in the session's file",
+                    f"supervisor: its child {pids[name]} is not in the session's file"])
+                self.assertIn(f"{name}: not in the session's file".encode(), self.audit().out)
+        with self.rewritten(lambda ps: ps.append(own)):
+            r = self.audit("--json")
+            self.assertEqual(json.loads(r.out)["differences"],
+                             [f"vfsd: process {os.getpid()} is no child of the supervisor"])
+        with self.rewritten(lambda ps: ps.append({**own, "name": "egress"})):
+            self.assertIn("one without the other", json.loads(self.audit("--json").out)["differences"][0])
+        with self.rewritten(lambda ps: ps.append(dict(ps[0]))):
+            found = json.loads(self.audit("--json").out)["differences"]
+            self.assertEqual(found, [f"guard: process {pids['guard']} is one of several of that name"] * 2)
+        with self.rewritten(lambda ps: ps.clear()):
+            self.assertEqual(self.audit().code, 1)
+
     def test_no_such_session(self):
         r = run("gondolin", "audit", "nosuchsession")
         self.assertEqual(r.code, 2)
         self.assert_one_line(r.err, "nosuchsession")
+
+
+class Foreground(Case):
+    def test_relay_is_declared(self):
+        """A configuration's own command runs by a child of the supervisor that no profile has."""
+        path = harness.write_config(BASE + 'id = "relayed"\ncommand = {"sh", "-c", "echo up; cat"}\n')
+        p = harness.popen(["gondolin-supervisor", "--config", path], stdin=subprocess.PIPE)
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        r = run("gondolin", "audit", "relayed")
+        p.communicate(b"", timeout=harness.DEADLINE)
+        self.assertEqual((r.code, r.err), (0, b""), r)
 
 
 class Declared(Case):

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compares the processes that a session's file names with the children that its supervisor has. */
+#include "client/audit_set.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHILDREN_MAX 64u /* what comes after these is reported as surplus */
+#define LINE_MAX     512
+
+struct set {
+	const struct session_info *info;
+	void (*differs)(void *ctx, const char *line);
+	void *ctx;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+differ(const struct set *s, const char *format, ...)
+{
+	char line[LINE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	s->differs(s->ctx, line);
+}
+
+static unsigned
+count(const struct session_info *info, const char *name)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < info->n_processes; i++)
+		n += strcmp(info->processes[i].name, name) == 0;
+	return n;
+}
+
+static void
+check_names(const struct set *s)
+{
+	static const char *const always[] = {"guard", "qemu", "vmrunner"};
+	const struct session_process *p = s->info->processes;
+	size_t i;
+
+	for (i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (count(s->info, always[i]) == 0)
+			differ(s, "%s: not in the session's file", always[i]);
+	if (count(s->info, "netproxy") != count(s->info, "egress"))
+		differ(s, "netproxy, egress: one without the other in the session's file");
+	for (i = 0; i < s->info->n_processes; i++)
+		if (count(s->info, p[i].name) > 1)
+			differ(s, "%s: process %d is one of several of that name", p[i].name,
+			    (int)p[i].pid);
+}
+
+/* Reads the children of a single-threaded process.  Returns how many there are, or -errno. */
+static int
+read_children(pid_t pid, pid_t *children)
+{
+	char path[64];
+	FILE *in;
+	int n = 0, one;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	in = fopen(path, "re");
+	if (in == NULL)
+		return -errno;
+	while (n < (int)CHILDREN_MAX && fscanf(in, "%d", &one) == 1)
+		children[n++] = one;
+	fclose(in);
+	return n;
+}
+
+/* Whether it runs the `gondolin` that lies beside the supervisor's program. */
+static bool
+is_relay(const struct set *s, pid_t pid)
+{
+	char link[64], path[SESSION_PATH_SIZE + 16], *slash;
+	struct stat beside, its;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)s->info->pid);
+	n = readlink(link, path, SESSION_PATH_SIZE);
+	if (n <= 0 || n == (ssize_t)SESSION_PATH_SIZE)
+		return false;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (slash == NULL)
+		return false;
+	snprintf(slash, sizeof("/gondolin"), "/gondolin");
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+	return stat(path, &beside) == 0 && stat(link, &its) == 0 && beside.st_dev == its.st_dev &&
+	       beside.st_ino == its.st_ino;
+}
+
+static bool
+is_named(const struct session_info *info, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < info->n_processes; i++)
+		if (info->processes[i].pid == pid)
+			return true;
+	return false;
+}
+
+static bool
+is_in(pid_t pid, const pid_t *pids, int n)
+{
+	while (n > 0)
+		if (pids[--n] == pid)
+			return true;
+	return false;
+}
+
+void
+audit_set(const struct session_info *info, void (*differs)(void *ctx, const char *line), void *ctx)
+{
+	const struct set s = {info, differs, ctx};
+	pid_t children[CHILDREN_MAX];
+	unsigned relays = 0;
+	int n, i;
+	size_t k;
+
+	check_names(&s);
+	n = session_process_start_time(info->pid) == info->start_time
+		? read_children(info->pid, children)
+		: -ESRCH;
+	if (n < 0) {
+		differ(&s, "supervisor: the children of process %d cannot be read: %s",
+		    (int)info->pid, strerror(-n));
+		return;
+	}
+	for (k = 0; k < info->n_processes; k++)
+		if (!is_in(info->processes[k].pid, children, n))
+			differ(&s, "%s: process %d is no child of the supervisor",
+			    info->processes[k].name, (int)info->processes[k].pid);
+	for (i = 0; i < n; i++)
+		if (!is_named(info, children[i]) && (relays++ > 0 || !is_relay(&s, children[i])))
+			differ(&s, "supervisor: its child %d is not in the session's file",
+			    (int)children[i]);
+}
