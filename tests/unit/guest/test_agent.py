@@ -187,7 +187,7 @@ class Commands(AgentCase):
         self.assertEqual(out.split()[1::2], [b"0" * 16] * 2)
 
     def test_only_its_own_descriptors(self):
-        self.start(["sleep", "1000"])
+        self.start(["cat"])  # ends with the agent's end of its pipe
         _, out, _ = self.shell("ls /proc/self/fd")
         self.assertEqual(out.split(), [b"0", b"1", b"2", b"3"])  # 3 is ls's own
 
@@ -324,7 +324,7 @@ class Endings(AgentCase):
         self.assertEqual(self.shell("echo fine")[1], b"fine\n")
 
     def test_shutdown(self):
-        self.start(["sleep", "1000"])
+        self.start(["cat"])  # init would end it; here the end of its pipe does
         self.peer.control("shutdown", (1, 1234))
         self.assertEqual(self.ends(), (0, "shutdown in 1234 ms"))
 
@@ -379,7 +379,7 @@ class Terminal(AgentCase):
         self.assertEqual(self.peer.received[ident, STDOUT], 100000)
 
     def test_a_background_child_keeps_no_terminal(self):
-        ident = self.start(["/bin/sh", "-c", "trap '' HUP; (sleep 1000; echo late) & echo $!"], tty=(10, 20))
+        ident = self.start(["/bin/sh", "-c", "trap '' HUP; (exec sleep 1000) & echo $!"], tty=(10, 20))
         self.assertEqual(self.peer.wait(ident)[1]["status"], 0)
         os.kill(int(self.peer.out(ident)), signal.SIGKILL)
 
