@@ -42,6 +42,7 @@ int command_foreground(const struct command *c, char **words);
 int command_list(const struct command *c, char **words);
 int command_stop(const struct command *c, char **words);
 int command_cp(const struct command *c, char **words);
+int command_policy(const struct command *c, char **words);
 int command_audit(const struct command *c, char **words);
 int command_image(const struct command *c, char **words);
 int command_help(const struct command *c, char **words);

@@ -50,6 +50,21 @@ print_row(void *ctx, const struct gondolin_entry *e)
 	return 0;
 }
 
+static void
+put_network(struct json_writer *w, const struct gondolin_network *n)
+{
+	json_key(w, "network");
+	json_open(w, '{');
+	json_member_integer(w, "connections", (int64_t)n->connections);
+	json_member_integer(w, "active", (int64_t)n->active);
+	json_member_integer(w, "requests", (int64_t)n->requests);
+	json_member_integer(w, "denied", (int64_t)n->denied);
+	json_member_integer(w, "failed", (int64_t)n->failed);
+	json_member_integer(w, "bytes_in", (int64_t)n->bytes_in);
+	json_member_integer(w, "bytes_out", (int64_t)n->bytes_out);
+	json_close(w, '}');
+}
+
 static int
 print_json(void *ctx, const struct gondolin_entry *e)
 {
@@ -64,6 +79,7 @@ print_json(void *ctx, const struct gondolin_entry *e)
 	json_member_string(w, "state", gondolin_state_name(e->state));
 	json_member_string(w, "image", e->image);
 	json_member_string(w, "label", e->label);
+	put_network(w, &e->network);
 	json_close(w, '}');
 	return 0;
 }

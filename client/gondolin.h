@@ -288,6 +288,17 @@ int gondolin_tar_out(
 
 /* ---- All sandboxes of this user ---- */
 
+/* What went through a sandbox's network so far; all 0 where it has none. */
+struct gondolin_network {
+	uint64_t connections; /* to the world, open now */
+	uint64_t active;      /* requests in progress now */
+	uint64_t requests;    /* that were sent out */
+	uint64_t denied;      /* requests, connections and names that policy refused */
+	uint64_t failed;      /* allowed, but the origin could not be reached or broke off */
+	uint64_t bytes_in;    /* towards the guest */
+	uint64_t bytes_out;
+};
+
 struct gondolin_entry {
 	char id[GONDOLIN_ID_SIZE];
 	pid_t pid;       /* of gondolin-supervisor */
@@ -295,6 +306,7 @@ struct gondolin_entry {
 	enum gondolin_state state;
 	const char *image; /* as the configuration names it */
 	const char *label;
+	struct gondolin_network network;
 };
 
 /*

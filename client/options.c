@@ -27,7 +27,7 @@ const struct option option_table[OPT_COUNT] = {
     [OPT_TTY] = {"tty", 't', FOR_COMMAND, .help = "give the command a terminal"},
     [OPT_NO_TTY] = {"no-tty", 'T', FOR_COMMAND, .help = "give it none"},
 
-    [OPT_CONFIG] = {"config", 0, FOR_NEW, TEXT("FILE"),
+    [OPT_CONFIG] = {"config", 0, FOR_NETWORK, TEXT("FILE"),
 	.help = "start from this sandbox.conf; other options add to it"},
     [OPT_IMAGE] = {"image", 0, FOR_NEW, TEXT("IMAGE"), AS(TOP, "image"),
 	.help = "tag, build id or directory of the image"},
@@ -57,23 +57,23 @@ const struct option option_table[OPT_COUNT] = {
 	.list = true, .write = write_mount_memory,
 	.help = "mount an empty directory in memory (256M)"},
 
-    [OPT_ALLOW_HOST] = {"allow-host", 0, FOR_NEW, TEXT("HOST"), AS(NETWORK, "allow"), .list = true,
-	.help = "let the guest reach this host by http and https; *.name allowed"},
-    [OPT_ALLOW_INTERNAL] = {"allow-internal", 0, FOR_NEW, TEXT("HOST"),
+    [OPT_ALLOW_HOST] = {"allow-host", 0, FOR_NETWORK, TEXT("HOST"), AS(NETWORK, "allow"),
+	.list = true, .help = "let the guest reach this host by http and https; *.name allowed"},
+    [OPT_ALLOW_INTERNAL] = {"allow-internal", 0, FOR_NETWORK, TEXT("HOST"),
 	AS(NETWORK, "allow-internal"), .list = true,
 	.help = "let this name lead to a private address"},
-    [OPT_DNS] = {"dns", 0, FOR_NEW, TEXT("MODE"), AS(NETWORK, "dns"),
+    [OPT_DNS] = {"dns", 0, FOR_NETWORK, TEXT("MODE"), AS(NETWORK, "dns"),
 	.help = "synthetic, trusted or open"},
-    [OPT_DNS_TRUSTED_SERVER] = {"dns-trusted-server", 0, FOR_NEW, TEXT("ADDRESS"),
+    [OPT_DNS_TRUSTED_SERVER] = {"dns-trusted-server", 0, FOR_NETWORK, TEXT("ADDRESS"),
 	AS(NETWORK, "dns-trusted-server"), .list = true, .help = "server for --dns trusted"},
-    [OPT_DNS_MAPPING] = {"dns-synthetic-host-mapping", 0, FOR_NEW, TEXT("MODE"), AS(TOP, NULL),
+    [OPT_DNS_MAPPING] = {"dns-synthetic-host-mapping", 0, FOR_NETWORK, TEXT("MODE"), AS(TOP, NULL),
 	.write = write_dns_mapping, .help = "per-host, the only one there is"},
-    [OPT_DISABLE_WEBSOCKETS] = {"disable-websockets", 0, FOR_NEW, AS(NETWORK, "websockets"),
+    [OPT_DISABLE_WEBSOCKETS] = {"disable-websockets", 0, FOR_NETWORK, AS(NETWORK, "websockets"),
 	.fixed = "false", .help = "refuse WebSocket upgrades"},
-    [OPT_HOST_SECRET] = {"host-secret", 0, FOR_NEW, TEXT("NAME@HOST[,HOST...][=VALUE]"),
+    [OPT_HOST_SECRET] = {"host-secret", 0, FOR_NETWORK, TEXT("NAME@HOST[,HOST...][=VALUE]"),
 	AS(NETWORK, "secret"), .list = true, .write = write_secret,
 	.help = "a secret that leaves for these hosts only; without VALUE: $NAME here"},
-    [OPT_TCP_MAP] = {"tcp-map", 0, FOR_NEW, TEXT("NAME[:PORT]=HOST:PORT"), AS(NETWORK, "tcp"),
+    [OPT_TCP_MAP] = {"tcp-map", 0, FOR_NETWORK, TEXT("NAME[:PORT]=HOST:PORT"), AS(NETWORK, "tcp"),
 	.list = true, .write = write_tcp, .help = "forward a name in the guest to an address"},
 
     [OPT_LISTEN] = {"listen", 0, FOR_NEW, .argument = ARGUMENT_OPTIONAL, .metavar = "HOST:PORT",
@@ -102,7 +102,7 @@ const struct option option_table[OPT_COUNT] = {
     [OPT_SSH_LISTEN] = {"ssh-listen", 0, UPSTREAM("ssh into the guest is not supported yet")},
 
     [OPT_ALL] = {"all", 'a', FOR_LIST, .help = "accepted; sandboxes that are gone leave nothing"},
-    [OPT_JSON] = {"json", 0, FOR_LIST | FOR_AUDIT, .help = "print JSON"},
+    [OPT_JSON] = {"json", 0, FOR_LIST | FOR_AUDIT | FOR_POLICY, .help = "print JSON"},
     [OPT_VERIFY_LOG] = {"verify-log", 0, FOR_AUDIT, TEXT("FILE"),
 	.help = "check an audit log's chain instead"},
     [OPT_HELP] = {"help", 'h', FOR_ALL, .help = "show this"},
@@ -244,7 +244,7 @@ options_shape_sandbox(const struct options *o, const char **name)
 	for (i = 0; i < OPT_COUNT; i++)
 		/* What a running sandbox's commands take as well shapes no sandbox. */
 		if (option_table[i].section != SECTION_NONE &&
-		    (option_table[i].commands & ~(unsigned)FOR_NEW) == 0 && o->given[i].n > 0) {
+		    (option_table[i].commands & ~(unsigned)FOR_NETWORK) == 0 && o->given[i].n > 0) {
 			*name = option_table[i].name;
 			return true;
 		}

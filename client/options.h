@@ -23,9 +23,11 @@ enum option_commands {
 	FOR_LIST = 1 << 3,
 	FOR_AUDIT = 1 << 4,
 	FOR_FOREGROUND = 1 << 5,
+	FOR_POLICY = 1 << 6,
 	FOR_NEW = FOR_EXEC | FOR_BASH,
 	FOR_COMMAND = FOR_NEW | FOR_ATTACH | FOR_FOREGROUND,
-	FOR_ALL = FOR_COMMAND | FOR_LIST | FOR_AUDIT,
+	FOR_NETWORK = FOR_NEW | FOR_POLICY, /* what `policy check` judges by */
+	FOR_ALL = FOR_COMMAND | FOR_LIST | FOR_AUDIT | FOR_POLICY,
 };
 
 /* In the order in which help shows them and the configuration gets them. */

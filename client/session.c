@@ -307,6 +307,15 @@ list_one(void *ctx, const struct session *s)
 	entry.state = state_of(info.state);
 	entry.image = info.image;
 	entry.label = info.label;
+	entry.network = (struct gondolin_network){
+	    .connections = info.network.connections,
+	    .active = info.network.active,
+	    .requests = info.network.requests,
+	    .denied = info.network.denied,
+	    .failed = info.network.failed,
+	    .bytes_in = info.network.bytes_in,
+	    .bytes_out = info.network.bytes_out,
+	};
 	return l->each(l->ctx, &entry);
 }
 

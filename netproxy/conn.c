@@ -44,10 +44,9 @@ could_allow_port(const struct netproxy *np, uint16_t port)
 	return false;
 }
 
-bool
-conn_on_connect(void *context, const struct flow_addresses *a)
+static bool
+may_connect(const struct netproxy *np, const struct flow_addresses *a)
 {
-	const struct netproxy *np = context;
 	uint16_t port = a->destination.port;
 	char text[HTTP_HOST_MAX + 1];
 	const char *name;
@@ -61,6 +60,44 @@ conn_on_connect(void *context, const struct flow_addresses *a)
 	    policy_could_match(&np->policy, name, port) != NULL)
 		return true;
 	return name == text && np->dns != NETPROXY_DNS_SYNTHETIC && could_allow_port(np, port);
+}
+
+/* One line for the audit log; name is what the guest asked for, where that is known. */
+static void
+record_refused(
+    struct netproxy *np, const struct flow_addresses *a, const char *name, const char *rule)
+{
+	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
+	char text[HTTP_HOST_MAX + 1], asked[HTTP_HOST_MAX + 1], copy[RULE_MAX + 1];
+
+	(void)names_of_address(NULL, a->destination.address, text);
+	strncpy(asked, name, HTTP_HOST_MAX);
+	asked[HTTP_HOST_MAX] = '\0';
+	strncpy(copy, rule, RULE_MAX);
+	copy[RULE_MAX] = '\0';
+	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__REFUSED;
+	r.name.data = (uint8_t *)asked;
+	r.name.len = strlen(asked);
+	r.address.data = (uint8_t *)text;
+	r.address.len = strlen(text);
+	r.port = a->destination.port;
+	r.rule.data = (uint8_t *)copy;
+	r.rule.len = strlen(copy);
+	netproxy_record(np, &r);
+}
+
+bool
+conn_on_connect(void *context, const struct flow_addresses *a)
+{
+	struct netproxy *np = context;
+	char text[HTTP_HOST_MAX + 1];
+	const char *name;
+
+	if (may_connect(np, a))
+		return true;
+	name = names_of_address(np, a->destination.address, text);
+	record_refused(np, a, name != NULL && name != text ? name : "", "not-allowed");
+	return false;
 }
 
 /* ---- Life ---- */
@@ -235,21 +272,7 @@ conn_sweep(struct netproxy *np)
 void
 conn_record(struct conn *c, const char *rule)
 {
-	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
-	char text[HTTP_HOST_MAX + 1], copy[RULE_MAX + 1];
-
-	(void)names_of_address(NULL, c->addresses.destination.address, text);
-	strncpy(copy, rule, RULE_MAX);
-	copy[RULE_MAX] = '\0';
-	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__REFUSED;
-	r.name.data = (uint8_t *)c->sni;
-	r.name.len = strlen(c->sni);
-	r.address.data = (uint8_t *)text;
-	r.address.len = strlen(text);
-	r.port = c->addresses.destination.port;
-	r.rule.data = (uint8_t *)copy;
-	r.rule.len = strlen(copy);
-	netproxy_record(c->np, &r);
+	record_refused(c->np, &c->addresses, c->sni[0] != '\0' ? c->sni : c->destination, rule);
 }
 
 /* ---- First bytes ---- */

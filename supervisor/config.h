@@ -19,15 +19,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CONFIG_FILE_MAX    (1u << 20)           /* bytes of a configuration */
-#define CONFIG_VALUE_MAX   65535u               /* bytes of one value */
-#define CONFIG_WORDS_MAX   1024u                /* values of one list */
-#define CONFIG_ID_MAX      32u                  /* bytes of a session id */
-#define CONFIG_ERROR_SIZE  512u                 /* room that holds every message of this module */
-#define CONFIG_MEMORY_MIN  (UINT64_C(64) << 20) /* bytes of a guest's memory */
-#define CONFIG_MEMORY_MAX  (UINT64_C(1) << 40)
-#define CONFIG_CPUS_MAX    64u
-#define CONFIG_TIMEOUT_MAX 4000000u /* seconds; fits a uint32_t of milliseconds */
+#define CONFIG_FILE_MAX     (1u << 20)           /* bytes of a configuration */
+#define CONFIG_VALUE_MAX    65535u               /* bytes of one value */
+#define CONFIG_WORDS_MAX    1024u                /* values of one list */
+#define CONFIG_OPTIONS_NAME "options"            /* of a text that a command line was made into */
+#define CONFIG_ID_MAX       32u                  /* bytes of a session id */
+#define CONFIG_ERROR_SIZE   512u                 /* room that holds every message of this module */
+#define CONFIG_MEMORY_MIN   (UINT64_C(64) << 20) /* bytes of a guest's memory */
+#define CONFIG_MEMORY_MAX   (UINT64_C(1) << 40)
+#define CONFIG_CPUS_MAX     64u
+#define CONFIG_TIMEOUT_MAX  4000000u /* seconds; fits a uint32_t of milliseconds */
 
 enum config_accel { CONFIG_ACCEL_AUTO, CONFIG_ACCEL_KVM, CONFIG_ACCEL_TCG };
 enum config_rootfs { CONFIG_ROOTFS_COW, CONFIG_ROOTFS_READONLY, CONFIG_ROOTFS_MEMORY };
@@ -70,7 +71,7 @@ struct config_host {
 	const char *scheme; /* "http", "https" or "" */
 	char *host;
 	uint16_t port; /* 0 = not said */
-	unsigned line;
+	unsigned line; /* 0: not of a file, but of the command line (CONFIG_OPTIONS_NAME) */
 };
 
 struct config_hosts {

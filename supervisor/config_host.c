@@ -165,7 +165,7 @@ config_read_host(struct config_reader *r, const char *text, void *out, const voi
 	    .scheme = known_scheme(p.scheme),
 	    .host = config_strndup(r->config, p.host, strlen(p.host)),
 	    .port = p.port,
-	    .line = r->line,
+	    .line = strcmp(r->config->name, CONFIG_OPTIONS_NAME) == 0 ? 0 : r->line,
 	};
 	return NULL;
 }

@@ -98,7 +98,7 @@ load(struct config **c, const struct arguments *a, char *error, size_t error_siz
 	if (rc < 0 || a->options < 0)
 		return rc;
 	snprintf(path, sizeof(path), "/dev/fd/%d", a->options);
-	rc = config_add_file(c, "options", path, error, error_size);
+	rc = config_add_file(c, CONFIG_OPTIONS_NAME, path, error, error_size);
 	close(a->options);
 	return rc;
 }

@@ -34,6 +34,22 @@ widen(int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
+/* What egress is going to read by its path: a mistake is said with its place. */
+static int
+check_file(const struct config *c, const char *key, const char *path, char *error, size_t size)
+{
+	char name[32];
+	int rc;
+
+	if (path == NULL || access(path, R_OK) == 0)
+		return 0;
+	rc = -errno;
+	snprintf(name, sizeof(name), "network.%s", key);
+	snprintf(error, size, "%s:%u: network: %s: %s: %s", c->name, config_line(c, name), key,
+	    path, strerror(-rc));
+	return rc;
+}
+
 int
 network_prepare(struct network *n, const struct config *c, char *error, size_t error_size)
 {
@@ -46,6 +62,10 @@ network_prepare(struct network *n, const struct config *c, char *error, size_t e
 	n->config = c;
 	rc = network_policy_build(&n->policy, c, error, error_size);
 	if (rc == 0)
+		rc = check_file(c, "ca-bundle", c->network->ca_bundle, error, error_size);
+	if (rc == 0)
+		rc = check_file(c, "hosts-file", c->network->hosts_file, error, error_size);
+	if (rc == 0)
 		rc = network_secrets_read(&n->secrets, c, error, error_size);
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]) && rc == 0; i++) {
 		rc = edge_make(&n->edges[ours[i]], ours[i]);
@@ -54,6 +74,9 @@ network_prepare(struct network *n, const struct config *c, char *error, size_t e
 	}
 	if (rc < 0)
 		return rc;
+	if (c->network->dns == CONFIG_DNS_OPEN)
+		log_line("gondolin: dns = open: the guest may ask any name of the world's "
+			 "resolvers, and send data out by asking");
 	widen(n->edges[EDGE_LINK].a);
 	widen(n->edges[EDGE_LINK].b);
 	return 0;

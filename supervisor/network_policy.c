@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/config_grammar.h"
+
+_Static_assert(CONFIG_SECTIONS_MAX <= NETWORK_SECRETS_MAX, "egress takes all secrets");
+
 struct place {
 	const struct config *config;
 	char *error;
@@ -74,9 +78,6 @@ check_tcp(const struct config_network *n, const struct place *at)
 	size_t i;
 	int rc = 0;
 
-	if (n->n_tcp > NETWORK_TCP_MAX)
-		return refuse(
-		    at, n->tcp[NETWORK_TCP_MAX].line, "more than %u tcp sections", NETWORK_TCP_MAX);
 	for (i = 0; i < n->n_tcp && rc == 0; i++) {
 		rc = check_endpoint(&n->tcp[i].from, n->tcp[i].line, at);
 		if (rc == 0)
@@ -91,9 +92,6 @@ add_secrets(struct network_policy *p, const struct config_network *n, const stru
 	size_t i;
 	int rc = 0;
 
-	if (n->n_secrets > NETWORK_SECRETS_MAX)
-		return refuse(at, n->secrets[NETWORK_SECRETS_MAX].line, "more than %u secrets",
-		    NETWORK_SECRETS_MAX);
 	p->secret_hosts = calloc(n->n_secrets + 1, sizeof(*p->secret_hosts));
 	if (p->secret_hosts == NULL)
 		abort();

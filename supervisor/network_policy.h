@@ -11,9 +11,8 @@
 #include "egress/policy.h"
 #include "supervisor/config.h"
 
-#define NETWORK_SECRETS_MAX      64u  /* of a sandbox */
-#define NETWORK_SECRET_HOSTS_MAX 64u  /* of one secret */
-#define NETWORK_TCP_MAX          256u /* mapped connections */
+#define NETWORK_SECRETS_MAX      64u /* of a sandbox */
+#define NETWORK_SECRET_HOSTS_MAX 64u /* of one secret */
 
 struct network_policy {
 	struct policy allow, internal;
