@@ -44,6 +44,7 @@ int command_stop(const struct command *c, char **words);
 int command_cp(const struct command *c, char **words);
 int command_policy(const struct command *c, char **words);
 int command_audit(const struct command *c, char **words);
+int command_changes(const struct command *c, char **words);
 int command_image(const struct command *c, char **words);
 int command_help(const struct command *c, char **words);
 int command_version(const struct command *c, char **words);

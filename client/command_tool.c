@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * image, build, audit: programs of their own, since what they link (libcrypto above all) takes
- * longer to load than a whole `gondolin exec` in a running sandbox takes.
+ * image, build, audit, diff, apply: programs of their own, since what they link (libcrypto above
+ * all) takes longer to load than a whole `gondolin exec` in a running sandbox takes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,4 +42,11 @@ command_audit(const struct command *c, char **words)
 {
 	(void)c;
 	return become("gondolin-audit", words);
+}
+
+int
+command_changes(const struct command *c, char **words)
+{
+	(void)c;
+	return become("gondolin-changes", words);
 }

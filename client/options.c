@@ -102,9 +102,13 @@ const struct option option_table[OPT_COUNT] = {
     [OPT_SSH_LISTEN] = {"ssh-listen", 0, UPSTREAM("ssh into the guest is not supported yet")},
 
     [OPT_ALL] = {"all", 'a', FOR_LIST, .help = "accepted; sandboxes that are gone leave nothing"},
-    [OPT_JSON] = {"json", 0, FOR_LIST | FOR_AUDIT | FOR_POLICY, .help = "print JSON"},
+    [OPT_JSON] = {"json", 0, FOR_LIST | FOR_AUDIT | FOR_POLICY | FOR_DIFF, .help = "print JSON"},
     [OPT_VERIFY_LOG] = {"verify-log", 0, FOR_AUDIT, TEXT("FILE"),
 	.help = "check an audit log's chain instead"},
+    [OPT_PATCH] = {"patch", 'p', FOR_DIFF, .help = "show the lines that changed in small texts"},
+    [OPT_CHANGE] = {"change", 0, FOR_APPLY, TEXT("CHANGE"),
+	.help = "apply just this change; without: one that gondolin diff showed"},
+    [OPT_FORCE] = {"force", 0, FOR_APPLY, .help = "overwrite what changed on this host meanwhile"},
     [OPT_HELP] = {"help", 'h', FOR_ALL, .help = "show this"},
 };
 

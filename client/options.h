@@ -24,10 +24,12 @@ enum option_commands {
 	FOR_AUDIT = 1 << 4,
 	FOR_FOREGROUND = 1 << 5,
 	FOR_POLICY = 1 << 6,
+	FOR_DIFF = 1 << 7,
+	FOR_APPLY = 1 << 8,
 	FOR_NEW = FOR_EXEC | FOR_BASH,
 	FOR_COMMAND = FOR_NEW | FOR_ATTACH | FOR_FOREGROUND,
 	FOR_NETWORK = FOR_NEW | FOR_POLICY, /* what `policy check` judges by */
-	FOR_ALL = FOR_COMMAND | FOR_LIST | FOR_AUDIT | FOR_POLICY,
+	FOR_ALL = FOR_COMMAND | FOR_LIST | FOR_AUDIT | FOR_POLICY | FOR_DIFF | FOR_APPLY,
 };
 
 /* In the order in which help shows them and the configuration gets them. */
@@ -86,6 +88,9 @@ enum option_id {
 	OPT_ALL,
 	OPT_JSON,
 	OPT_VERIFY_LOG,
+	OPT_PATCH,
+	OPT_CHANGE,
+	OPT_FORCE,
 	OPT_HELP,
 	OPT_COUNT,
 };

@@ -324,19 +324,19 @@ session_remove(struct session *s)
 	session_close(s);
 }
 
-/* ---- The control socket ---- */
+/* ---- Sockets ---- */
 
 /* Through /proc: the session's path may be longer than a sun_path (108 bytes). */
 static void
-socket_address(const struct session *s, struct sockaddr_un *a)
+socket_address(const struct session *s, const char *name, struct sockaddr_un *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
-	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" SOCKET_NAME, s->dir_fd);
+	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%.64s", s->dir_fd, name);
 }
 
 int
-session_listen(const struct session *s, int backlog)
+session_listen_at(const struct session *s, const char *name, int backlog)
 {
 	struct sockaddr_un a;
 	int fd, rc;
@@ -344,8 +344,8 @@ session_listen(const struct session *s, int backlog)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	socket_address(s, &a);
-	(void)unlinkat(s->dir_fd, SOCKET_NAME, 0);
+	socket_address(s, name, &a);
+	(void)unlinkat(s->dir_fd, name, 0);
 	/* The mode of the socket becomes that of the file, so that it is never a wider one. */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    listen(fd, backlog) < 0) {
@@ -357,7 +357,13 @@ session_listen(const struct session *s, int backlog)
 }
 
 int
-session_connect(const struct session *s)
+session_listen(const struct session *s, int backlog)
+{
+	return session_listen_at(s, SOCKET_NAME, backlog);
+}
+
+int
+session_connect_at(const struct session *s, const char *name)
 {
 	struct sockaddr_un a;
 	int fd, rc;
@@ -365,13 +371,19 @@ session_connect(const struct session *s)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	socket_address(s, &a);
+	socket_address(s, name, &a);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
 		rc = -errno;
 		close(fd);
 		return rc;
 	}
 	return fd;
+}
+
+int
+session_connect(const struct session *s)
+{
+	return session_connect_at(s, SOCKET_NAME);
 }
 
 /* ---- All sessions ---- */

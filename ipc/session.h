@@ -95,6 +95,9 @@ uint64_t session_process_start_time(pid_t pid);
  * and what to do.
  */
 
+/* Where vfsd serves what copy-on-write mounts keep (ipc/changes.proto). */
+#define SESSION_CHANGES_SOCKET "changes.sock"
+
 /* The supervisor's side. */
 
 /*
@@ -112,6 +115,9 @@ int session_write(const struct session *s, const struct session_info *info);
  * Returns it, CLOEXEC and non-blocking, or -errno.  The path may be longer than a sun_path.
  */
 int session_listen(const struct session *s, int backlog);
+
+/* The same for another socket of the session; name as a file's. */
+int session_listen_at(const struct session *s, const char *name, int backlog);
 
 /* Removes the directory and all in it, and closes s.  Safe on an empty one. */
 void session_remove(struct session *s);
@@ -136,6 +142,9 @@ int session_read(const struct session *s, struct session_info *info);
 
 /* Connects to control.sock.  Returns the socket, CLOEXEC, or -errno (-ECONNREFUSED, -ENOENT). */
 int session_connect(const struct session *s);
+
+/* Connects to another one. */
+int session_connect_at(const struct session *s, const char *name);
 
 /* True where a supervisor holds the session's lock. */
 bool session_is_live(const struct session *s);

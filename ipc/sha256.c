@@ -118,26 +118,56 @@ compress(uint32_t H[8], const uint8_t *block)
 }
 
 void
+sha256_begin(struct sha256_state *s)
+{
+	*s = (struct sha256_state){.words = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+				       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void
+sha256_add(struct sha256_state *s, const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+	size_t used = s->length % BLOCK, part;
+
+	s->length += n;
+	if (used > 0) {
+		part = n < BLOCK - used ? n : BLOCK - used;
+		memcpy(s->block + used, p, part);
+		if (used + part < BLOCK)
+			return;
+		compress(s->words, s->block);
+		p += part;
+		n -= part;
+	}
+	for (; n >= BLOCK; p += BLOCK, n -= BLOCK)
+		compress(s->words, p);
+	if (n > 0)
+		memcpy(s->block, p, n);
+}
+
+void
+sha256_end(struct sha256_state *s, uint8_t digest[SHA256_SIZE])
+{
+	static const uint8_t padding[BLOCK] = {0x80};
+	const uint64_t bits = htobe64(s->length * 8);
+	size_t used = s->length % BLOCK, i;
+
+	sha256_add(s, padding, used < BLOCK - 8 ? BLOCK - 8 - used : 2 * BLOCK - 8 - used);
+	sha256_add(s, &bits, sizeof(bits));
+	for (i = 0; i < 8; i++)
+		s->words[i] = htobe32(s->words[i]);
+	memcpy(digest, s->words, sizeof(s->words));
+}
+
+void
 sha256(const void *bytes, size_t n, uint8_t digest[SHA256_SIZE])
 {
-	uint32_t H[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
-	    0x1f83d9ab, 0x5be0cd19};
-	uint8_t tail[2 * BLOCK] = {0};
-	const uint8_t *p = bytes;
-	uint64_t bits = htobe64((uint64_t)n * 8);
-	size_t rest = n % BLOCK, padded = rest + 9 <= BLOCK ? BLOCK : 2 * BLOCK, i;
+	struct sha256_state s;
 
-	for (i = 0; i + BLOCK <= n; i += BLOCK)
-		compress(H, p + i);
-	if (rest > 0)
-		memcpy(tail, p + i, rest);
-	tail[rest] = 0x80;
-	memcpy(tail + padded - sizeof(bits), &bits, sizeof(bits));
-	for (i = 0; i < padded; i += BLOCK)
-		compress(H, tail + i);
-	for (i = 0; i < 8; i++)
-		H[i] = htobe32(H[i]);
-	memcpy(digest, H, sizeof(H));
+	sha256_begin(&s);
+	sha256_add(&s, bytes, n);
+	sha256_end(&s, digest);
 }
 
 void

@@ -13,6 +13,17 @@
 #define SHA256_SIZE     32u
 #define SHA256_HEX_SIZE 65u /* in hexadecimal, with its NUL */
 
+/* A digest in the making, of bytes that come in parts. */
+struct sha256_state {
+	uint32_t words[8];
+	uint64_t length; /* bytes so far */
+	uint8_t block[64];
+};
+
+void sha256_begin(struct sha256_state *s);
+void sha256_add(struct sha256_state *s, const void *bytes, size_t n);
+void sha256_end(struct sha256_state *s, uint8_t digest[SHA256_SIZE]);
+
 /* The digest of n bytes. */
 void sha256(const void *bytes, size_t n, uint8_t digest[SHA256_SIZE]);
 

@@ -112,6 +112,21 @@ tar_open_destination(const char *path, int *dirfd, struct tar_extract_options *o
 
 /* ---- Writing ---- */
 
+/*
+ * Encodes an entry: an extended header where ustar cannot say it, then the header.  out has room
+ * for TAR_ENTRY_MAX bytes.  Returns the bytes used, a multiple of TAR_BLOCK.  Data follows, filled
+ * up by tar_padding(size) zeros; an archive ends with two blocks of zeros.
+ */
+#define TAR_ENTRY_MAX (2 * TAR_BLOCK + TAR_PAX_MAX)
+size_t tar_header_encode(const struct tar_entry *e, uint8_t *out);
+
+/* Bytes from n to the next block's start. */
+static inline size_t
+tar_padding(uint64_t n)
+{
+	return (size_t)(-n % TAR_BLOCK);
+}
+
 struct tar_write_options {
 	/* Told of each file that is left out or changed meanwhile; NULL = nobody. */
 	void (*warn)(void *ctx, const char *line);

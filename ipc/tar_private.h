@@ -31,13 +31,6 @@ _Static_assert(sizeof(struct tar_header) == TAR_BLOCK, "a header is one block");
 #define TAR_TYPE_PAX        'x'
 #define TAR_TYPE_PAX_GLOBAL 'g'
 
-/* Bytes from n to the next block's start. */
-static inline size_t
-tar_padding(uint64_t n)
-{
-	return (size_t)(-n % TAR_BLOCK);
-}
-
 /* What an extended header says instead of the header that follows it. */
 struct tar_pax {
 	bool has_path, has_linkpath, has_size, has_mtime, has_uid, has_gid;
@@ -62,12 +55,5 @@ int tar_header_size(const struct tar_header *h, uint64_t *size);
 
 /* Parses the records of one extended header.  Returns NULL, or what is wrong. */
 const char *tar_pax_decode(const char *bytes, size_t n, bool global, struct tar_pax *pax);
-
-/*
- * Encodes an entry: an extended header where ustar cannot say it, then the header.  out has room
- * for TAR_ENTRY_MAX bytes.  Returns the bytes used, a multiple of TAR_BLOCK.
- */
-#define TAR_ENTRY_MAX (2 * TAR_BLOCK + TAR_PAX_MAX)
-size_t tar_header_encode(const struct tar_entry *e, uint8_t *out);
 
 #endif

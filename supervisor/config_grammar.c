@@ -278,7 +278,7 @@ static const struct config_key_spec mount_keys[] = {
     MOUNT("max-requests", max_requests, config_read_unsigned, &any_count),
 };
 static const struct config_mount mount_defaults = {
-    .mode = MODE_UNSAID, .max_open = 4096, .max_requests = 64};
+    .mode = MODE_UNSAID, .max_open = 4096, .max_requests = 256};
 
 static const char *
 check_mount(struct config_reader *r, void *section)

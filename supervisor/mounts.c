@@ -82,8 +82,8 @@ mounts_prepare(struct mounts *m, const struct config *c, const struct identity *
 
 /* ---- The edge ---- */
 
-static int
-send_down(struct mounts *m, Gondolin__SupToVfsd__BodyCase kind, void *body, int fd)
+int
+mounts_send(struct mounts *m, Gondolin__SupToVfsd__BodyCase kind, void *body, int fd)
 {
 	Gondolin__SupToVfsd message = GONDOLIN__SUP_TO_VFSD__INIT;
 
@@ -126,7 +126,8 @@ send_mount(struct mounts *m, struct mounts_row *r)
 	wish.max_bytes = c->max_bytes;
 	wish.max_inodes = c->max_inodes;
 	wish.max_open = c->max_open;
-	rc = send_down(m, GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, &wish, r->dir);
+	wish.max_requests = c->max_requests;
+	rc = mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, &wish, r->dir);
 	if (r->dir >= 0)
 		close(r->dir);
 	r->dir = -1;
@@ -193,7 +194,7 @@ send_setup(struct mounts *m)
 	for (i = 0; i < m->n && rc == 0; i++)
 		rc = send_mount(m, &m->rows[i]);
 	confine.user = text(m->config->user);
-	return rc < 0 ? rc : send_down(m, GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, &confine, -1);
+	return rc < 0 ? rc : mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, &confine, -1);
 }
 
 int
@@ -243,7 +244,7 @@ mounts_hand_port(struct mounts *m, struct edge *port)
 
 	if (m->channel.state != RUNNING || port->b < 0)
 		return 0;
-	rc = send_down(m, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &message, port->b);
+	rc = mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &message, port->b);
 	edge_close(port);
 	return rc;
 }
@@ -255,6 +256,9 @@ mounts_clear(struct mounts *m)
 
 	ipc_channel_close(&m->channel);
 	edge_close(&m->edge);
+	if (m->changes_fd >= 0)
+		close(m->changes_fd);
+	m->changes_fd = -1;
 	for (i = 0; i < m->n; i++) {
 		if (m->rows[i].dir >= 0)
 			close(m->rows[i].dir);

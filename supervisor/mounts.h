@@ -18,9 +18,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "ipc/channel.h"
 #include "ipc/mount_frame.h"
+#include "ipc/session.h"
 #include "ipc/vfsd.pb-c.h"
 #include "supervisor/config.h"
 #include "supervisor/edges.h"
@@ -41,6 +43,10 @@ struct mounts_row {
 	int dir; /* -1: in memory, or handed over */
 	uid_t uid;
 	gid_t gid; /* of the mount's user */
+	/* Of the directory, and when it was opened: before the guest saw any of it. */
+	dev_t dev;
+	ino_t ino;
+	struct timespec opened;
 };
 
 struct mounts {
@@ -51,11 +57,12 @@ struct mounts {
 	size_t n;
 	struct edge edge;
 	struct ipc_channel channel;
+	int changes_fd; /* listening, until vfsd has it; -1: none */
 };
 
-#define MOUNTS_EMPTY                                             \
-	{                                                        \
-		.n = 0, .edge = {-1, -1}, .channel = {.fd = -1}, \
+#define MOUNTS_EMPTY                                                               \
+	{                                                                          \
+		.n = 0, .edge = {-1, -1}, .channel = {.fd = -1}, .changes_fd = -1, \
 	}
 
 /*
@@ -76,7 +83,21 @@ int mounts_start(struct mounts *m, struct process *p, struct ev_loop *loop,
  */
 int mounts_hand_port(struct mounts *m, struct edge *port);
 
+/* Sends vfsd a message; fd -1 = none.  Returns 0 or -errno. */
+int mounts_send(struct mounts *m, Gondolin__SupToVfsd__BodyCase kind, void *body, int fd);
+
 void mounts_clear(struct mounts *m);
+
+/* ---- mounts_changes.c ---- */
+
+/*
+ * Where there is a copy-on-write mount: writes the session's files changes-0 and up, and makes
+ * changes.sock (ipc/changes.proto).  Returns 0 or -errno.
+ */
+int mounts_offer_changes(struct mounts *m, const struct session *s);
+
+/* Hands that socket to vfsd, once it is ready.  Returns 0 or -errno. */
+int mounts_hand_changes(struct mounts *m);
 
 /* ---- mounts_open.c ---- */
 

@@ -14,6 +14,7 @@
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -270,6 +271,7 @@ mounts_open(struct mounts_row *r, const char *config_name, const struct jail_ide
     char *error, size_t error_size)
 {
 	const struct report report = {r, config_name, error, error_size};
+	struct stat st;
 	int dir, rc;
 
 	rc = choose_user(&report, vfsd, &r->uid, &r->gid);
@@ -293,5 +295,11 @@ mounts_open(struct mounts_row *r, const char *config_name, const struct jail_ide
 		dir = rc;
 	}
 	r->dir = dir;
+	if (fstat(dir, &st) < 0)
+		return explain(&report, errno, vfsd);
+	r->dev = st.st_dev;
+	r->ino = st.st_ino;
+	/* The clock that file systems take their times from. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &r->opened);
 	return 0;
 }

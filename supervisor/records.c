@@ -87,6 +87,8 @@ record_vfsd(struct audit_log *log, const Gondolin__VfsdRecord *r)
 	json_member_string(w, "result", r->error == 0 ? "ok" : error != NULL ? error : "unknown");
 	json_member_integer(w, "uid", r->uid);
 	json_member_integer(w, "pid", r->pid);
+	if (r->repeated > 0)
+		json_member_integer(w, "repeated", r->repeated);
 	return audit_log_end(log);
 }
 

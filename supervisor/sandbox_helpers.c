@@ -21,7 +21,12 @@ sandbox_hand_port(struct sandbox *s)
 static void
 vfsd_ready(void *ctx)
 {
-	sandbox_hand_port(ctx);
+	struct sandbox *s = ctx;
+	int rc = mounts_hand_changes(&s->mounts);
+
+	if (rc < 0)
+		sandbox_fail(s, "cannot speak to vfsd: %s", strerror(-rc));
+	sandbox_hand_port(s);
 }
 
 static void
@@ -49,12 +54,18 @@ sandbox_start_vfsd(struct sandbox *s)
 	const struct process_start how = {
 	    .identity = identity_of(&s->identity, PROCESS_VFSD), .cgroup_fd = s->cgroup_fd};
 	struct process *p = &s->processes[PROCESS_VFSD];
+	int rc;
 
 	if (s->config->n_mounts == 0)
 		return true;
 	if (mounts_start(&s->mounts, p, s->loop, &how, &mounts_events, s, sandbox_process_ended,
 		error, sizeof(error)) < 0) {
 		sandbox_fail(s, "%s", error);
+		return false;
+	}
+	rc = mounts_offer_changes(&s->mounts, &s->session);
+	if (rc < 0) {
+		sandbox_fail(s, "cannot make " SESSION_CHANGES_SOCKET ": %s", strerror(-rc));
 		return false;
 	}
 	return sandbox_started(s, PROCESS_VFSD, "");

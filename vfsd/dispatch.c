@@ -43,10 +43,26 @@ on_port(void *ctx, const void *body, int *fds, size_t n_fds)
 	return 0;
 }
 
+static int
+on_serve_changes(void *ctx, const void *body, int *fds, size_t n_fds)
+{
+	struct vfsd *v = ctx;
+
+	(void)body;
+	(void)n_fds;
+	if (v->changes.listening >= 0)
+		return -EPROTO;
+	changes_listen(v, fds[0]);
+	fds[0] = -1;
+	return 0;
+}
+
 static const struct ipc_row rows[] = {
     {GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, "VfsdMount", SUPERVISOR_SETUP, 0, 1, on_mount},
     {GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, "VfsdConfine", SUPERVISOR_SETUP, 0, 0, on_confine},
     {GONDOLIN__SUP_TO_VFSD__BODY_PORT, "VfsdPort", SUPERVISOR_SERVE, 1, 1, on_port},
+    {GONDOLIN__SUP_TO_VFSD__BODY_SERVE_CHANGES, "VfsdServeChanges", SUPERVISOR_SERVE, 1, 1,
+	on_serve_changes},
 };
 
 const struct ipc_table supervisor_table = {

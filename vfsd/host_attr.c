@@ -121,25 +121,38 @@ set_mode(
 	return error != 0 ? error : remember(h, key, OWNER_SPECIAL, 0, 0, mode);
 }
 
+/* What the host calls an owner of the guest's; *known is false where it has no such owner. */
+static uint32_t
+host_id(uint32_t id, uint32_t shown, uint32_t ours, bool *known)
+{
+	*known = *known && (id == shown || id != ours);
+	return id == shown ? ours : id;
+}
+
 static int
 set_owner(
     struct host *h, const struct owner_key *key, int fd, unsigned set, uint32_t uid, uint32_t gid)
 {
 	unsigned has = (set & VFS_SET_UID ? OWNER_UID : 0) | (set & VFS_SET_GID ? OWNER_GID : 0);
-	uid_t new_uid = set & VFS_SET_UID ? uid : (uid_t)-1;
-	gid_t new_gid = set & VFS_SET_GID ? gid : (gid_t)-1;
+	uid_t new_uid = (uid_t)-1;
+	gid_t new_gid = (gid_t)-1;
 	struct owner_entry *e;
+	bool known = true;
 
 	if (h->config.squash)
 		return remember(h, key, has, uid, gid, 0);
-	if (fchownat(fd, "", new_uid, new_gid, AT_EMPTY_PATH) == 0) {
+	if (set & VFS_SET_UID)
+		new_uid = host_id(uid, h->config.uid, h->uid, &known);
+	if (set & VFS_SET_GID)
+		new_gid = host_id(gid, h->config.gid, h->gid, &known);
+	if (known && fchownat(fd, "", new_uid, new_gid, AT_EMPTY_PATH) == 0) {
 		e = owner_find(&h->owners, key);
 		if (e != NULL)
 			e->has &= (uint16_t)~has;
 		return 0;
 	}
 	/* EINVAL: an owner that the user namespace does not know. */
-	if (errno != EPERM && errno != EINVAL)
+	if (known && errno != EPERM && errno != EINVAL)
 		return -errno;
 	return remember(h, key, has, uid, gid, 0);
 }
@@ -244,7 +257,7 @@ host_own(struct host *h, int fd, struct host_node *dir, const struct vfs_make *m
 	}
 	/* An entry of a file that had this number before would be a lie. */
 	owner_drop(&h->owners, key);
-	changes = h->config.squash || make->uid != h->uid || gid != h->gid;
+	changes = h->config.squash || make->uid != h->config.uid || gid != h->config.gid;
 	if (changes) {
 		error = set_owner(h, key, fd, VFS_SET_UID | VFS_SET_GID, make->uid, gid);
 		if (error != 0)

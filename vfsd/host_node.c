@@ -132,6 +132,12 @@ host_attr(
 		a->gid = h->config.gid;
 		/* The host's setuid meant another owner than the one that is shown. */
 		a->mode &= ~(uint32_t)(S_ISUID | S_ISGID);
+	} else {
+		/* Our own number is an accident of how we were started. */
+		if (a->uid == h->uid)
+			a->uid = h->config.uid;
+		if (a->gid == h->gid)
+			a->gid = h->config.gid;
 	}
 	owner_apply(&h->owners, key, a);
 }

@@ -2,7 +2,8 @@
 /*
  * vfsd - serves one sandbox's mounts to its guest.
  *
- * Reads:    FUSE requests written by untrusted guest code; messages of the supervisor.
+ * Reads:    FUSE requests written by untrusted guest code; messages of the supervisor, and of the
+ *           invoking user's gondolin diff.
  * Holds:    one O_PATH descriptor for each host mount.  No capability, no network.
  * If taken: the attacker has those mounts, read-only where all of them are, with the rights that
  *           the user has in them, and nothing else.

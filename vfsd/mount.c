@@ -126,7 +126,7 @@ add_cow(struct mount *m, uint32_t uid, uint32_t gid)
 	if (error != 0)
 		upper->ops->free(upper);
 	else
-		m->base = m->top;
+		m->base = m->cow = m->top;
 	return error;
 }
 
@@ -156,7 +156,9 @@ int
 mount_open(struct mount *m, uint32_t uid, uint32_t gid)
 {
 	struct vfs_server_config config = {.transport = &m->transport.base,
-	    .limits = {.handles = m->wish->max_open},
+	    .limits = {.handles = m->wish->max_open,
+		.locks = m->wish->max_requests,
+		.background = m->wish->max_requests},
 	    .fresh_ms = VFS_FRESH_MS_DEFAULT,
 	    .trace = m->wish->trace,
 	    .record = on_record,
@@ -183,5 +185,5 @@ mount_close(struct mount *m)
 	if (m->top != NULL)
 		m->top->ops->free(m->top);
 	m->server = NULL;
-	m->top = m->base = NULL;
+	m->top = m->base = m->cow = NULL;
 }

@@ -276,6 +276,8 @@ port_close(struct vfsd *v)
 	p->owned = false;
 	p->out_start = p->out_end = 0;
 	p->frames.start = p->frames.end = 0;
-	for (i = 0; i < v->n_mounts; i++)
+	for (i = 0; i < v->n_mounts; i++) {
 		mount_close(&v->mounts[i]);
+		report_held(v, &v->mounts[i]);
+	}
 }

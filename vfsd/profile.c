@@ -26,6 +26,7 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(writev, "the guest's port"),
     ALLOW(recvmsg, "ipc_packet_receive: supervisor"),
     ALLOW(sendmsg, "ipc_packet_send: supervisor"),
+    ALLOW(accept4, "on_connection: gondolin diff, gondolin apply"),
     ALLOW_IF(fcntl, "what was handed over becomes non-blocking", ARG_IS(1, F_SETFL),
 	ARG_IS(2, O_NONBLOCK)),
 
@@ -83,7 +84,7 @@ static const struct jail_limit limits[] = {
 static const struct jail_fd fds[] = {
     {JAIL_FD_NULL, 2, "descriptors 0 and 1"},
     {JAIL_FD_PIPE, 1, "log"},
-    {JAIL_FD_SOCKET, 2, "supervisor, the guest's port"},
+    {JAIL_FD_SOCKET, 4, "supervisor, the guest's port; changes.sock and one client of it"},
     {JAIL_FD_EVENT, 1, "libev's epoll set"},
     {JAIL_FD_DIRECTORY, FILES_MAX, "the mounts' directories; what the guest has open"},
     {JAIL_FD_FILE, FILES_MAX, "what the guest has open"},

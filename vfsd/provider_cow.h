@@ -25,19 +25,22 @@
  */
 int vfs_cow_new(struct vfs_provider *lower, struct vfs_provider *upper, struct vfs_provider **out);
 
-enum vfs_cow_kind {
-	COW_ADDED,
-	COW_CHANGED, /* a directory: its attributes or something in it */
-	COW_DELETED,
-	COW_REPLACED, /* by something of another type, or a directory by a new one */
-};
+/*
+ * Calls `each` for every name that the upper tree holds, marks included, a directory before what is
+ * in it.  path is from the root; the entry stays the walk's.  A return value that is not 0 ends the
+ * walk.  Returns that value, 0, -ELOOP where the tree is deeper than `depth`, or another -errno.
+ */
+int vfs_cow_walk(struct vfs_provider *p, unsigned depth,
+    int (*each)(void *ctx, const char *path, const struct vfs_entry *e), void *ctx);
 
 /*
- * Calls `each` for every name that the upper tree holds, a directory before what is in it.  path is
- * from the root.  A return value that is not 0 ends the walk.  Returns that value, 0 or -errno.
+ * Writes the upper tree, marks included, to fd as a POSIX tar archive (ipc/tar.h).  Sockets and
+ * fifos are left out.  fd is an empty regular file; holes stay holes.  Returns 0; -EFBIG where a
+ * file is longer than COW_EXPORT_MAX; -ENAMETOOLONG, -ELOOP where a path cannot be said; or another
+ * -errno.
  */
-int vfs_cow_changes(struct vfs_provider *p,
-    int (*each)(void *ctx, enum vfs_cow_kind kind, const char *path, const struct vfs_attr *attr),
-    void *ctx);
+int vfs_cow_export(struct vfs_provider *p, int fd);
+
+#define COW_EXPORT_MAX (4ull << 30)
 
 #endif

@@ -10,7 +10,8 @@ struct vfs_host_config {
 		   */
 	/*
 	 * squash: everything is shown as owned by uid and gid, and no owner reaches the host.
-	 * Else owners are the host's, chown(2) is tried there, and what it refuses is remembered.
+	 * Else owners are the host's, chown(2) is tried there, and what it refuses is remembered;
+	 * what belongs to the process itself is shown as uid's and gid's.
 	 */
 	bool squash;
 	uint32_t uid, gid;

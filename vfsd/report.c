@@ -32,17 +32,56 @@ report_ready(struct vfsd *v)
 	send_up(v, &m);
 }
 
-void
-report_record(struct vfsd *v, const struct mount *m, const struct vfs_record *r)
+/* Whether one more denial is recorded by itself.  With trace every operation is. */
+static bool
+is_due(const struct vfsd *v, struct mount *m)
 {
-	struct report_slot *slot = &v->report.slots[v->report.used++];
+	const uint32_t second = (uint32_t)ev_now(v->loop);
+	struct report_rate *rate = &m->denials;
 
+	if (second != rate->second) {
+		rate->second = second;
+		rate->n = 0;
+	}
+	if (rate->n == REPORT_DENIALS && !m->wish->trace) {
+		if (rate->held < UINT32_MAX)
+			rate->held++;
+		return false;
+	}
+	rate->n++;
+	return true;
+}
+
+void
+report_record(struct vfsd *v, struct mount *m, const struct vfs_record *r)
+{
+	struct report_slot *slot;
+
+	if (r->denied && !is_due(v, m))
+		return;
+	slot = &v->report.slots[v->report.used++];
 	slot->mount = m;
+	slot->repeated = m->denials.held;
+	m->denials.held = 0;
 	slot->record = *r;
 	snprintf(slot->path, sizeof(slot->path), "%s", r->path);
 	snprintf(slot->second, sizeof(slot->second), "%s", r->second != NULL ? r->second : "");
 	if (v->report.used == REPORT_RECORDS)
 		report_flush(v);
+}
+
+void
+report_held(struct vfsd *v, struct mount *m)
+{
+	const struct vfs_record last = {
+	    .operation = "more", .path = "", .result = -EACCES, .denied = true};
+
+	if (m->denials.held == 0)
+		return;
+	/* This record stands for one of them. */
+	m->denials.held--;
+	m->denials.n = 0;
+	report_record(v, m, &last);
 }
 
 static ProtobufCBinaryData
@@ -73,6 +112,7 @@ report_flush(struct vfsd *v)
 		records[i].uid = slot->record.uid;
 		records[i].pid = slot->record.pid;
 		records[i].denied = slot->record.denied;
+		records[i].repeated = slot->repeated;
 		pointers[i] = &records[i];
 	}
 	all.n_records = v->report.used;

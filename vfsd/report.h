@@ -13,9 +13,21 @@
 struct mount;
 struct vfsd;
 
+/*
+ * Denials of one mount that are recorded one by one in a second.  A guest that collects them must
+ * neither fill the log nor stop us: the others are counted, and the mount's next record says so.
+ */
+#define REPORT_DENIALS 64u
+
+struct report_rate {
+	uint32_t second, n;
+	uint32_t held; /* not recorded since the last record */
+};
+
 struct report_slot {
 	const struct mount *mount;
 	struct vfs_record record; /* its paths point into the two below */
+	uint32_t repeated;
 	char path[VFS_RECORD_PATH];
 	char second[VFS_RECORD_PATH];
 };
@@ -28,7 +40,10 @@ struct report {
 void report_ready(struct vfsd *v);
 
 /* Notes one record; sends all where there is no room for more. */
-void report_record(struct vfsd *v, const struct mount *m, const struct vfs_record *r);
+void report_record(struct vfsd *v, struct mount *m, const struct vfs_record *r);
+
+/* The mount's boot is over: a last record for what is held, if anything is. */
+void report_held(struct vfsd *v, struct mount *m);
 
 /* Sends what was noted. */
 void report_flush(struct vfsd *v);

@@ -16,7 +16,6 @@
 
 #define TRUST_EXCLUSIVE_NS (86400ull * 1000000000ull)
 #define READAHEAD_MAX      (1u << 20)
-#define BACKGROUND_MAX     64u
 
 ssize_t
 server_body(struct vfs_server *s, const void *body, size_t length)
@@ -160,8 +159,8 @@ on_init(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *nod
 	    .major = FUSE_KERNEL_VERSION,
 	    .minor = in->minor < FUSE_MINOR_MAX ? in->minor : FUSE_MINOR_MAX,
 	    .max_readahead = in->max_readahead < READAHEAD_MAX ? in->max_readahead : READAHEAD_MAX,
-	    .max_background = BACKGROUND_MAX,
-	    .congestion_threshold = BACKGROUND_MAX / 4 * 3,
+	    .max_background = (uint16_t)s->config.limits.background,
+	    .congestion_threshold = (uint16_t)((s->config.limits.background * 3 + 3) / 4),
 	    .max_write = FUSE_DATA_MAX,
 	    .time_gran = 1,
 	    .max_pages = FUSE_DATA_PAGES,
@@ -389,6 +388,8 @@ vfs_server_new(const struct vfs_server_config *config, struct vfs_server **out)
 	vfs_table_init(&s->handles, limits->handles > 0 ? limits->handles : VFS_HANDLES_DEFAULT);
 	if (limits->locks == 0)
 		limits->locks = VFS_LOCKS_DEFAULT;
+	if (limits->background == 0 || limits->background > VFS_BACKGROUND_MAX)
+		limits->background = VFS_BACKGROUND_MAX;
 	s->fresh_ns = s->provider->exclusive ? TRUST_EXCLUSIVE_NS : config->fresh_ms * 1000000ull;
 	s->out = malloc(sizeof(*s->out));
 	root = s->provider->ops->root(s->provider);

@@ -29,14 +29,16 @@ struct vfs_record {
 };
 
 struct vfs_limits {
-	uint32_t nodes;   /* that the guest may know at once; lookup past it is ENOMEM */
-	uint32_t handles; /* open files and directories; past it ENFILE */
-	uint32_t locks;   /* that wait at once; past it ENOLCK */
+	uint32_t nodes;      /* that the guest may know at once; lookup past it is ENOMEM */
+	uint32_t handles;    /* open files and directories; past it ENFILE */
+	uint32_t locks;      /* that wait at once; past it ENOLCK */
+	uint32_t background; /* requests of the guest's kernel that no program waits for */
 };
 
 #define VFS_NODES_DEFAULT   (1u << 20)
 #define VFS_HANDLES_DEFAULT 16384u
 #define VFS_LOCKS_DEFAULT   4096u
+#define VFS_BACKGROUND_MAX  64u /* and default */
 
 struct vfs_server_config {
 	struct vfs_provider *provider;   /* the stack's top; stays the caller's */

@@ -57,6 +57,7 @@ void
 vfsd_init(struct vfsd *v)
 {
 	port_init(v);
+	changes_init(v);
 	ev_prepare_init(&v->round, on_round);
 	v->round.data = v;
 	ev_timer_init(&v->locks, on_locks, VFS_LOCK_RETRY_MS / 1000., VFS_LOCK_RETRY_MS / 1000.);
@@ -82,6 +83,7 @@ vfsd_serve(struct vfsd *v, struct ev_loop *loop, int fd)
 	ev_prepare_start(loop, &v->round);
 	report_ready(v);
 	ev_run(loop, 0);
+	changes_close(v);
 	port_close(v);
 }
 

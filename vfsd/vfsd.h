@@ -9,6 +9,7 @@
 #include "ipc/channel.h"
 #include "ipc/mount_frame.h"
 #include "ipc/vfsd.pb-c.h"
+#include "vfsd/changes.h"
 #include "vfsd/port.h"
 #include "vfsd/profile.h"
 #include "vfsd/report.h"
@@ -31,9 +32,11 @@ struct mount {
 	const char **hide;         /* the wish's, as strings; one allocation */
 	int dir;                   /* the host directory, or -1 */
 	struct vfs_provider *base; /* the lowest provider, of which hidden names are told */
+	struct vfs_provider *cow;  /* of base and top, the one that keeps writes; or NULL */
 	struct vfs_provider *top;
 	struct vfs_server *server;
 	struct port_transport transport;
+	struct report_rate denials;
 };
 
 struct vfsd {
@@ -44,6 +47,7 @@ struct vfsd {
 	char user[MOUNT_USER_MAX];
 	bool confined; /* all of the set-up was said */
 	struct port port;
+	struct changes changes;
 	struct report report;
 	ev_prepare round;
 	ev_timer locks; /* runs while the guest waits for one that a program on the host holds */

@@ -287,6 +287,43 @@ class RootStarted(Files):
         self.assert_one_line(r.err, "sandbox.conf:3", inner, "cannot be read")
 
 
+class Limits(Files):
+    """What a mount's limits give the guest: an errno, and nothing else."""
+
+    def test_limits_and_flood(self):
+        self.file("f", text="x\n")
+        self.file(".env", text="SECRET\n")
+        log = os.path.join(self.folder("log"), "turn.jsonl")
+        text = (BASE + f'audit = "{log}"\n'
+                f'mount "/w" {{ host = "{self.root}"  mode = rw  hide = {{".env"}}  max-bytes = "1M"  max-inodes = 10 '
+                f' max-open = 8  max-requests = 4 }}\n'
+                f'mount "/o" {{ host = "{self.root}"  mode = rw  owner = keep }}\n'
+                f'mount "/c" {{ host = "{self.root}"  mode = cow  max-bytes = "1M" }}\n')
+        with Sandbox(text) as box:
+            box.up()
+            for at in ("/w", "/c"):
+                r = box.exec("sh", "-c", f"dd if=/dev/zero of={at}/big bs=64k count=64")
+                self.assertIn(b"No space left", r.err, r)
+                self.sh(box, f"rm {at}/big")
+            r = box.exec("sh", "-c", "mkdir /w/d; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do touch /w/d/$i; done")
+            self.assertIn(b"No space left", r.err, r)
+            self.sh(box, "rm -r /w/d; touch /w/again; rm /w/again")
+            r = box.exec("sh", "-c", "exec 3</w/f 4</w/f 5</w/f 6</w/f 7</w/f 8</w/f 9</w/f; cat /w/f /o/f; "
+                                     "{ cat /w/f; } </w/f")
+            self.assertIn(b"Too many open files", r.err, r)
+            self.assertEqual(self.sh(box, "stat -c %u:%g /o/f"), f"{OURS}:{OURS}\n")
+            self.sh(box, f"chown 12 /o/f && [ $(stat -c %u /o/f) = 12 ] && chown {OURS} /o/f")
+            self.assertEqual(self.sh(box, "stat -c %u:%g /o/f"), f"{OURS}:{OURS}\n")
+            self.assertEqual(os.stat(os.path.join(self.root, "f")).st_uid, OURS)
+            box.exec("sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo >/w/.env; i=$((i+1)); done 2>/dev/null")
+        with open(log, encoding="utf-8") as f:
+            denied = [json.loads(line) for line in f if '"file-denied"' in line]
+        denied = [r for r in denied if r["mount"] == "/w" and (r["path"] == ".env" or r["operation"] == "more")]
+        self.assertLess(len(denied), 1500)
+        self.assertGreaterEqual(sum(1 + r.get("repeated", 0) for r in denied), 2000)
+        self.assertEqual(self.read("f"), "x\n")
+
+
 class Ends(Files):
     def box(self):
         return Sandbox(BASE + f'mount "/w" {{ host = "{self.root}"  mode = rw }}\n').up()

@@ -52,6 +52,28 @@ every_length(void)
 	}
 }
 
+/* In parts of every size, over the block's bounds. */
+static void
+in_parts(void)
+{
+	uint8_t bytes[300], whole[SHA256_SIZE], parts[SHA256_SIZE];
+	struct sha256_state state;
+	size_t n, at, part;
+
+	for (at = 0; at < sizeof(bytes); at++)
+		bytes[at] = (uint8_t)(at * 11);
+	sha256(bytes, sizeof(bytes), whole);
+	for (n = 1; n < sizeof(bytes); n++) {
+		sha256_begin(&state);
+		for (at = 0; at < sizeof(bytes); at += part) {
+			part = sizeof(bytes) - at < n ? sizeof(bytes) - at : n;
+			sha256_add(&state, bytes + at, part);
+		}
+		sha256_end(&state, parts);
+		CU_ASSERT_EQUAL(memcmp(whole, parts, SHA256_SIZE), 0);
+	}
+}
+
 void
 add_sha256_suite(void)
 {
@@ -59,4 +81,5 @@ add_sha256_suite(void)
 
 	CU_add_test(suite, "known answers", known_answers);
 	CU_add_test(suite, "every length up to 1000", every_length);
+	CU_add_test(suite, "in parts", in_parts);
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `gondolin diff` and `gondolin apply` need: who holds the changes, and where they would go.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/changes.pb-c.h"
+#include "supervisor/mounts.h"
+
+static ProtobufCBinaryData
+text(const char *s)
+{
+	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
+}
+
+/* A name of its own for each mount: the directory is new, and nobody but its user's. */
+static int
+write_file(int dir, size_t n, const uint8_t *bytes, size_t length)
+{
+	char name[32];
+	int fd, rc = 0;
+
+	snprintf(name, sizeof(name), "changes-%zu", n);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, bytes, length) != (ssize_t)length)
+		rc = -EIO;
+	close(fd);
+	return rc;
+}
+
+static int
+offer(const struct mounts_row *r, const struct session *s, size_t n)
+{
+	Gondolin__ChangesMount m = GONDOLIN__CHANGES_MOUNT__INIT;
+	uint8_t *bytes;
+	int rc;
+
+	m.path = text(r->config->path);
+	m.host = text(r->config->host);
+	m.dev = r->dev;
+	m.ino = r->ino;
+	m.uid = r->uid;
+	m.gid = r->gid;
+	m.seconds = r->opened.tv_sec;
+	m.nanoseconds = (uint32_t)r->opened.tv_nsec;
+	bytes = malloc(gondolin__changes_mount__get_packed_size(&m));
+	if (bytes == NULL)
+		return -ENOMEM;
+	rc = write_file(s->dir_fd, n, bytes, gondolin__changes_mount__pack(&m, bytes));
+	free(bytes);
+	return rc;
+}
+
+int
+mounts_offer_changes(struct mounts *m, const struct session *s)
+{
+	size_t i, n = 0;
+	int rc = 0;
+
+	for (i = 0; i < m->n && rc == 0; i++)
+		if (m->rows[i].config->mode == CONFIG_MOUNT_COW)
+			rc = offer(&m->rows[i], s, n++);
+	if (rc == 0 && n > 0)
+		rc = m->changes_fd = session_listen_at(s, SESSION_CHANGES_SOCKET, 16);
+	return rc < 0 ? rc : 0;
+}
+
+int
+mounts_hand_changes(struct mounts *m)
+{
+	Gondolin__VfsdServeChanges message = GONDOLIN__VFSD_SERVE_CHANGES__INIT;
+	int rc;
+
+	if (m->changes_fd < 0)
+		return 0;
+	rc = mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_SERVE_CHANGES, &message, m->changes_fd);
+	close(m->changes_fd);
+	m->changes_fd = -1;
+	return rc;
+}
