@@ -53,11 +53,18 @@ put_control(struct hostile *h, const void *message, size_t n)
 	put(h, message, n);
 }
 
+static void
+hello(struct hostile *h, uint8_t version)
+{
+	const uint8_t message[] = {0x0a, 0x02, 0x08, version};
+
+	put_control(h, message, sizeof(message));
+}
+
 /* Varints of one byte; an exit status of 0 is no field. */
-#define HELLO(version) "\x0a\x02\x08" version
-#define STARTED(id)    "\x12\x02\x08" id
-#define EXITED(id)     "\x1a\x02\x08" id
-#define PUT(h, text)   put_control(h, text, sizeof(text) - 1)
+#define STARTED(id)  "\x12\x02\x08" id
+#define EXITED(id)   "\x1a\x02\x08" id
+#define PUT(h, text) put_control(h, text, sizeof(text) - 1)
 
 static void
 put_data(struct hostile *h, unsigned kind, size_t n)
@@ -95,7 +102,7 @@ await_frame(struct hostile *h)
 static void
 start_first(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	await_frame(h);
 	PUT(h, STARTED("\x01"));
 }
@@ -111,7 +118,7 @@ no_hello(struct hostile *h)
 static void
 other_version(struct hostile *h)
 {
-	PUT(h, HELLO("\x63"));
+	hello(h, AGENT_PROTOCOL + 1);
 }
 
 static void
@@ -123,7 +130,7 @@ before_hello(struct hostile *h)
 static void
 truncated(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	put_header(h, 100, 0, AGENT_CONTROL);
 	put(h, "short", 5);
 	shutdown_machine();
@@ -132,28 +139,28 @@ truncated(struct hostile *h)
 static void
 oversized(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	put_header(h, UINT32_MAX, 0, AGENT_CONTROL);
 }
 
 static void
 unknown_kind(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	put_header(h, 0, FIRST_ID, 9);
 }
 
 static void
 malformed(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	PUT(h, "\x12\x7f\x08\x01");
 }
 
 static void
 unknown_id(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	await_frame(h);
 	PUT(h, STARTED("\x4d"));
 }
@@ -161,7 +168,7 @@ unknown_id(struct hostile *h)
 static void
 out_of_order(struct hostile *h)
 {
-	PUT(h, HELLO("\x01"));
+	hello(h, AGENT_PROTOCOL);
 	await_frame(h);
 	PUT(h, EXITED("\x01"));
 }
