@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong: each gets one line that says what to do, code 125, and leaves nothing behind."""
+import errno
 import os
 import shutil
 import signal
@@ -134,6 +135,119 @@ class Refused(Case):
 
     def test_full_disk_for_the_overlay(self):
         self.refuse(BASE, "TMPDIR", env=harness.environment(TMPDIR="/proc"))
+
+
+class Host(Case):
+    """A host that lacks what a sandbox needs."""
+
+    def tearDown(self):
+        self.doCleanups()  # what the test mounted goes before what is left is counted
+        super().tearDown()
+
+    def behind(self, script, config, env=None):
+        """The supervisor behind a shell's `script` that changes its world and then runs "$@"."""
+        path = harness.write_config(config)
+        return run("sh", "-ec", script + '\nexec "$@"', "sh", harness.program("gondolin-supervisor"), "--config", path,
+                   env=env)
+
+    def refuse(self, r, *words):
+        self.assertEqual((r.code, r.out), (125, b""), r)
+        self.assert_one_line(r.err, *words)
+
+    def test_no_user_namespaces(self):
+        if harness.MODE == "root":
+            self.skipTest("root's sandboxes take no user namespace")
+        user = harness.identity().get("user", os.getuid())
+        inner = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --inh-caps=-all --ambient-caps=-all \"$@\""
+        self.refuse(self.behind(f"set -- unshare --user --map-user={user} --keep-caps sh -ec '{inner}' sh \"$@\"",
+                                BASE + 'command = {"true"}\n'),
+                    "user namespace", "user.max_user_namespaces", "root")
+
+    def test_no_kvm_device(self):
+        """Where nothing is /dev/kvm, `auto` is tcg and says nothing, and `kvm` says what to do."""
+        self.need_root()
+        dev = os.path.join(harness.STAGE, "dev")
+        os.mkdir(dev, 0o755)
+        self.addCleanup(os.rmdir, dev)
+        self.mount("--bind", "/dev", dev)
+        self.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/dev")
+        for name in ("null", "zero", "urandom", "random", "tty"):
+            with open(f"/dev/{name}", "wb"):
+                pass
+            subprocess.run(["mount", "--bind", f"{dev}/{name}", f"/dev/{name}"], check=True)
+        for accel in ("auto", "kvm"):
+            path = harness.write_config(f'image = "mini"\nvm {{ memory = "192M"  accel = {accel} }}\n'
+                                        'command = {"echo", "up"}\n')
+            r = run("gondolin-supervisor", "--config", path)
+            if accel == "kvm":
+                self.refuse(r, "/dev/kvm", "tcg")
+            else:
+                self.assertEqual((r.code, r.out, r.err), (0, b"up\n", b""), r)
+
+    def need_root(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root mounts")
+
+    def mount(self, *words):
+        subprocess.run(["mount", *words], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--recursive", words[-1]], check=True)
+
+    def small(self, name, size):
+        """A folder on a file system of its own that holds `size` bytes."""
+        self.need_root()
+        folder = os.path.join(harness.STAGE, name)
+        os.mkdir(folder)
+        self.addCleanup(os.rmdir, folder)
+        owner = harness.identity().get("user", 0)
+        self.mount("-t", "tmpfs", "-o", f"size={size},mode=700,uid={owner},gid={owner}", "tmpfs", folder)
+        return folder
+
+    @staticmethod
+    def fill(folder):
+        try:
+            with open(os.path.join(folder, "filler"), "wb", buffering=0) as f:
+                while f.write(b"\0" * 512):
+                    pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+
+    def test_guest_fills_the_disk(self):
+        folder = self.small("overlay", 8 << 20)
+        env = harness.environment(TMPDIR=folder)
+        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo up; cat /dev/zero >/root/file; sync; sleep 1000"}\n')
+        r = run("gondolin-supervisor", "--config", path, env=env)
+        self.assertEqual((r.code, r.out), (125, b"up\n"), r)
+        self.assert_one_line(r.err, "the host disk is full", "free some space")
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_no_room_for_the_overlay(self):
+        folder = self.small("overlay", 64 << 10)
+        path = harness.write_config(BASE + 'command = {"true"}\n')
+        self.refuse(run("gondolin-supervisor", "--config", path, env=harness.environment(TMPDIR=folder)),
+                    "the host disk is full")
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_no_room_for_the_session(self):
+        folder = self.small("sessions", 16 << 10)
+        self.fill(folder)
+        path = harness.write_config(BASE + 'command = {"true"}\n')
+        self.refuse(run("gondolin-supervisor", "--config", path, env=harness.environment(GONDOLIN_RUNTIME_DIR=folder)),
+                    "No space left on device")
+        self.assertEqual(os.listdir(folder), ["filler"])
+
+    def test_no_room_for_the_audit_log(self):
+        """What cannot be recorded does not happen: the sandbox ends when its log is full."""
+        folder = self.small("log", 16 << 10)
+        log = os.path.join(folder, "turn.jsonl")
+        with Sandbox(BASE + f'audit = "{log}"\n') as box:
+            box.up()
+            self.fill(folder)
+            while (r := box.exec("true", "x" * 1000)).code == 0:
+                pass
+            self.assertEqual((r.code, box.wait()), (125, 125), r)
+            self.assert_one_line(box.said(), log, "No space left on device")
+        path = harness.write_config(BASE + f'audit = "{log}"\ncommand = {{"true"}}\n')
+        self.refuse(run("gondolin-supervisor", "--config", path), log)
 
 
 class Guest(Case):
