@@ -83,6 +83,9 @@ unreachable_v4(struct stack *s, const struct packet *p, enum unreachable why)
 static void
 unreachable_v6(struct stack *s, const struct packet *p, enum unreachable why)
 {
+	/* RFC 4443 3.1 */
+	static const uint8_t codes[] = {
+	    [UNREACHABLE_PORT] = 4, [UNREACHABLE_PROHIBITED] = 1, [UNREACHABLE_SCOPE] = 2};
 	size_t quote = p->ip_length < QUOTE_V6 ? p->ip_length : QUOTE_V6;
 	uint8_t *f =
 	    transmit_frame(s, ETHERNET_HEADER + IPV6_HEADER + ICMP_HEADER + quote, ETHERTYPE_IPV6);
@@ -97,7 +100,7 @@ unreachable_v6(struct stack *s, const struct packet *p, enum unreachable why)
 		m[7] = 6;
 	} else {
 		m[0] = ICMPV6_UNREACHABLE;
-		m[1] = why == UNREACHABLE_PORT ? 4 : 1;
+		m[1] = codes[why];
 	}
 	memcpy(m + ICMP_HEADER, p->ip, quote);
 	icmpv6_finish(f + ETHERNET_HEADER, s->gateway6, p->source, ICMP_HEADER + quote);

@@ -90,6 +90,18 @@ source_valid(const struct stack *s, const struct packet *p)
 	return memcmp(p->source, s->config.prefix6, 8) == 0;
 }
 
+/*
+ * A guest that took the router's advertisement and whose own address is not usable yet asks from
+ * its link-local one, which no router forwards.  Told so at once, its clients try IPv4.
+ */
+static bool
+is_beyond_scope(const struct stack *s, const struct packet *p)
+{
+	return is_link_local(p->source) && p->protocol != PROTOCOL_ICMPV6 &&
+	       p->destination[0] != 0xff && !is_martian(s, p->destination) &&
+	       !is_gateway(s, p->destination);
+}
+
 static void
 dispatch(struct stack *s, const struct packet *p)
 {
@@ -128,6 +140,8 @@ ipv6_input(struct stack *s, const uint8_t *frame, size_t n)
 		return;
 	}
 	if (!source_valid(s, &p)) {
+		if (is_beyond_scope(s, &p) && (frame[0] & 1) == 0)
+			icmp_unreachable(s, &p, UNREACHABLE_SCOPE);
 		s->counters.spoofed++;
 		return;
 	}

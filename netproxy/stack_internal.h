@@ -138,6 +138,7 @@ enum unreachable {
 	UNREACHABLE_PORT,
 	UNREACHABLE_PROHIBITED,
 	UNREACHABLE_PROTOCOL,
+	UNREACHABLE_SCOPE, /* IPv6 only */
 };
 
 /* Answers a packet with ICMP or ICMPv6 unreachable, quoting it. */

@@ -583,6 +583,33 @@ test_ping6(void)
 	peer_stop(&peer);
 }
 
+/* A link-local source reaches nothing beyond the link, and is told so (RFC 4443 3.1, code 2). */
+static void
+test_scope6(void)
+{
+	const struct sent *s;
+	uint8_t f[256];
+	size_t n;
+
+	start(true);
+	n = peer_ip(&peer, f, PROTOCOL_TCP, "a segment, of sorts!", 20);
+	memcpy(f + 22, link_local, 16);
+	peer_frame(&peer, f, n);
+	s = peer_next(&peer);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	CU_ASSERT(s->bytes[54] == 1 && s->bytes[55] == 2);
+	CU_ASSERT(memcmp(s->bytes + 38, link_local, 16) == 0);
+	CU_ASSERT(memcmp(s->bytes + 62, f + 14, n - 14) == 0);
+	f[0] |= 1;
+	EXPECT_DROP(spoofed, f, n);
+	f[0] &= 0xfe;
+	memcpy(f + 38, ipv6_all_nodes, 16);
+	EXPECT_DROP(multicast, f, n);
+	memcpy(f + 38, link_local, 16);
+	EXPECT_DROP(spoofed, f, n);
+	peer_stop(&peer);
+}
+
 static void
 test_configuration(void)
 {
@@ -617,6 +644,7 @@ test_configuration(void)
 
 CU_TestInfo lan_tests[] = {
     {"configuration out of range", test_configuration},
+    {"ipv6, beyond the scope of its source", test_scope6},
     {"arp", test_arp},
     {"arp forged", test_arp_forged},
     {"ethernet hostile", test_ethernet_hostile},
