@@ -9,6 +9,7 @@
 
 #include "egress/upstream_internal.h"
 #include "ipc/outbound.h"
+#include "ipc/packet.h"
 
 static bool
 refused(struct exchange *x, const char *rule, const char *text)
@@ -264,7 +265,7 @@ stream_close(struct exchange *x)
 static bool
 produce(struct exchange *x)
 {
-	uint8_t chunk[16384];
+	IPC_SCRATCH uint8_t chunk[16384];
 	const uint8_t *at = x->in.bytes;
 	size_t n = x->in.length;
 	long made;

@@ -204,7 +204,7 @@ on_request(void *ctx, const void *body, int *fds, size_t n_fds)
 {
 	struct egress *e = ctx;
 	const Gondolin__OutboundRequest *m = body;
-	struct field headers[OUTBOUND_HEADERS_MAX];
+	IPC_SCRATCH struct field headers[OUTBOUND_HEADERS_MAX];
 	struct request q = {
 	    .id = m->id,
 	    .https = m->https,

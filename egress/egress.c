@@ -206,6 +206,7 @@ egress_open_netproxy(struct egress *e, int fd)
 {
 	ipc_channel_open(&e->netproxy, e->loop, fd, &egress_netproxy_table, e, on_netproxy_ended);
 	e->netproxy.queue_max = OUTBOUND_QUEUE_MAX;
+	e->netproxy.batch = OUTBOUND_BATCH;
 	e->supervisor.state = SUPERVISOR_SERVE;
 }
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "ipc/log.h"
 
 #define SUPERVISOR_FD 3
+#define HEAP_KEPT     (1 << 20)
 
 int
 main(void)
@@ -34,6 +36,9 @@ main(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (e == NULL)
 		abort();
+	/* libcurl's buffers of 64 KiB come and go with each request: the heap's end would move with
+	 * them. */
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	if (egress_prepare(e, SUPERVISOR_FD) < 0)
 		return 125;
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOTIMERFD);

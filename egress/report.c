@@ -73,8 +73,9 @@ on_answer(void *ctx, const struct upstream_answer *a, int fd)
 {
 	Gondolin__OutboundAnswer body = GONDOLIN__OUTBOUND_ANSWER__INIT;
 	Gondolin__EgressToNetproxy m = GONDOLIN__EGRESS_TO_NETPROXY__INIT;
-	struct header_list headers, trailers = {.n = 0};
+	IPC_SCRATCH struct header_list headers, trailers;
 
+	trailers.n = 0;
 	list_headers(&headers, a->headers);
 	if (a->end)
 		list_headers(&trailers, a->trailers);
@@ -99,7 +100,7 @@ on_answer_end(void *ctx, const struct upstream_end *end)
 {
 	Gondolin__OutboundAnswerEnd body = GONDOLIN__OUTBOUND_ANSWER_END__INIT;
 	Gondolin__EgressToNetproxy m = GONDOLIN__EGRESS_TO_NETPROXY__INIT;
-	struct header_list trailers;
+	IPC_SCRATCH struct header_list trailers;
 
 	list_headers(&trailers, end->trailers);
 	body.id = end->id;

@@ -108,12 +108,13 @@ on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void *known)
 		if (s == NULL)
 			abort();
 		s->u = u;
-		ev_init(&s->w, on_socket);
+		ev_io_init(&s->w, on_socket, fd, events);
 		s->w.data = s;
 		(void)curl_multi_assign(u->multi, fd, s);
+	} else {
+		ev_io_stop(u->loop, &s->w);
+		ev_io_modify(&s->w, events); /* the same descriptor: the kernel need not be told */
 	}
-	ev_io_stop(u->loop, &s->w);
-	ev_io_set(&s->w, fd, events);
 	ev_io_start(u->loop, &s->w);
 	return 0;
 }

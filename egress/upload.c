@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "egress/upstream_internal.h"
+#include "ipc/packet.h"
 
 static bool
 placeholder_is_out_of_place(struct exchange *x)
@@ -92,7 +93,7 @@ take_held(struct exchange *x, char *bytes, size_t room)
 static ssize_t
 read_stream(struct exchange *x, char *bytes, size_t room)
 {
-	char chunk[32768];
+	IPC_SCRATCH char chunk[32768];
 	ssize_t n;
 
 	n = x->scan ? read(x->stream, chunk, sizeof(chunk)) : read(x->stream, bytes, room);

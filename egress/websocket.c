@@ -12,6 +12,7 @@
 
 #include "egress/upstream_internal.h"
 #include "ipc/outbound.h"
+#include "ipc/packet.h"
 
 #define HEAD_MAX 32768u
 
@@ -163,7 +164,7 @@ static bool
 from_origin(struct exchange *x)
 {
 	struct websocket *w = x->websocket;
-	char chunk[16384];
+	IPC_SCRATCH char chunk[16384];
 	size_t n = 0;
 	CURLcode rc;
 
@@ -207,7 +208,7 @@ static bool
 from_guest(struct exchange *x)
 {
 	struct websocket *w = x->websocket;
-	char chunk[16384];
+	IPC_SCRATCH char chunk[16384];
 	ssize_t n;
 
 	if (!w->open || w->outward_ended || w->outward.length >= UPSTREAM_HELD)

@@ -29,22 +29,25 @@ static void
 on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct ipc_channel *c = w->data;
-	uint8_t bytes[IPC_MESSAGE_MAX];
+	IPC_SCRATCH uint8_t bytes[IPC_MESSAGE_MAX];
 	struct ipc_packet p = {.bytes = bytes};
 	const char *name = NULL;
+	unsigned left = c->batch;
 	int rc;
 
 	(void)loop;
 	(void)events;
-	rc = ipc_packet_receive(c->fd, &p);
-	if (rc == -EAGAIN)
-		return;
-	if (rc <= 0) {
-		end(c, rc, NULL);
-		return;
-	}
-	rc = ipc_dispatch(c->table, c->ctx, c->state, &p, &name);
-	/* A handler may have closed the channel itself. */
+	do {
+		rc = ipc_packet_receive(c->fd, &p);
+		if (rc == -EAGAIN)
+			return;
+		if (rc <= 0) {
+			end(c, rc, NULL);
+			return;
+		}
+		rc = ipc_dispatch(c->table, c->ctx, c->state, &p, &name);
+		/* Where there is one message a turn, its handler may have freed the channel. */
+	} while (rc >= 0 && --left > 0 && ipc_channel_is_open(c));
 	if (rc < 0 && ipc_channel_is_open(c))
 		end(c, rc, name);
 }
@@ -95,6 +98,7 @@ ipc_channel_open(struct ipc_channel *c, struct ev_loop *loop, int fd, const stru
 	c->ended = ended;
 	c->loop = loop;
 	c->queue_max = IPC_QUEUE_MAX;
+	c->batch = 1;
 	/* F_GETFL first would buy nothing: a socketpair has no other status flag. */
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
@@ -185,7 +189,7 @@ ipc_channel_send(
 int
 ipc_receive_now(int fd, const struct ipc_table *table, void *ctx, uint32_t state)
 {
-	uint8_t bytes[IPC_MESSAGE_MAX];
+	IPC_SCRATCH uint8_t bytes[IPC_MESSAGE_MAX];
 	struct ipc_packet p = {.bytes = bytes};
 	const char *name;
 	int rc;

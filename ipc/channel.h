@@ -35,6 +35,11 @@ struct ipc_channel {
 	struct ipc_queued *head, *tail;
 	unsigned queued;
 	unsigned queue_max; /* IPC_QUEUE_MAX once opened; the owner may raise it */
+	/*
+	 * Messages that one turn of the loop takes at most.  1 once opened; the owner may raise it
+	 * where no handler frees the channel (closing it is well).
+	 */
+	unsigned batch;
 };
 
 /* Takes fd (made non-blocking) and starts reading.  Nothing is allocated. */

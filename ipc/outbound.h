@@ -19,5 +19,7 @@
 	       */
 /* Messages that wait for a slow peer, on either end: ipc_channel's queue_max. */
 #define OUTBOUND_QUEUE_MAX (4u * OUTBOUND_REQUESTS_MAX)
+/* Messages that either end takes before others have their turn: ipc_channel's batch. */
+#define OUTBOUND_BATCH 16u
 
 #endif

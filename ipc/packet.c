@@ -118,7 +118,7 @@ int
 ipc_packet_send(int fd, const ProtobufCMessage *message, const int *fds, size_t n_fds)
 {
 	size_t size = protobuf_c_message_get_packed_size(message);
-	uint8_t bytes[IPC_MESSAGE_MAX];
+	IPC_SCRATCH uint8_t bytes[IPC_MESSAGE_MAX];
 
 	if (size > sizeof(bytes))
 		return -EMSGSIZE;

@@ -9,6 +9,12 @@
 
 #define IPC_FDS_MAX 8u
 
+/*
+ * A local buffer of which only what was written there is ever read.  The flags of the build would
+ * have all of it zeroed at each call, which for IPC_MESSAGE_MAX costs more than the message.
+ */
+#define IPC_SCRATCH __attribute__((uninitialized))
+
 struct ipc_packet {
 	size_t length;
 	size_t n_fds;

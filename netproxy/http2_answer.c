@@ -133,7 +133,7 @@ is_of_connection(struct http_text name)
 static void
 respond(struct http2_stream *s, const struct exchange_answer *a)
 {
-	nghttp2_nv nv[OUTBOUND_HEADERS_MAX + 2];
+	IPC_SCRATCH nghttp2_nv nv[OUTBOUND_HEADERS_MAX + 2];
 	nghttp2_data_provider body = {.source = {.ptr = s}, .read_callback = read_body};
 	char status[4], length[24];
 	size_t n = 0;

@@ -507,6 +507,7 @@ outbound_open(struct outbound *o, struct ev_loop *loop, int fd, void *ctx,
 	o->ended = ended;
 	ipc_channel_open(&o->channel, loop, fd, &table, o, on_ended);
 	o->channel.queue_max = OUTBOUND_QUEUE_MAX;
+	o->channel.batch = OUTBOUND_BATCH;
 }
 
 void

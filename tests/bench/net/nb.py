@@ -125,7 +125,7 @@ class Stack:
         return subprocess.run([str(B / "bin/nbexec"), self.ns, str(self.state / "etc"), "timeout", "-k", "2", str(timeout), *cmd], text=True, capture_output=True, **k)
     def snap(self):
         ng = int((ST / "nginx.pid").read_text())
-        return {"t": time.time(), "be": cpu(self.bepid) if self.bepid else (0, 0), "gn": cpu(self.gn.pid)[0] if self.gn else 0, "ng": cpu(ng)[0],
+        return {"t": time.time(), "be": cpu(self.bepid) if self.bepid else (0, 0), "gn": cpu(self.gn.pid)[0] - (cpu(self.bepid)[0] if self.bepid in tree(self.gn.pid) else 0) if self.gn else 0, "ng": cpu(ng)[0],
                 "cl": sum(os.times()[2:4]), "stat": [int(x) for x in open("/proc/stat").readline().split()[1:9]]}
     def reset_hwm(self):
         for p in tree(self.bepid) if self.bepid else []:
