@@ -48,7 +48,7 @@ struct qemu_machine {
 
 /* An argv with the strings that it points to. */
 struct qemu_command {
-	char *argv[64];
+	char *argv[96]; /* some 70 are used where a sandbox has all that there is */
 	size_t argc;
 	char text[4096];
 	size_t used;
