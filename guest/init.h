@@ -77,7 +77,7 @@ void modules_load_late(void);
 /* ---- As the kernel's modprobe ---- */
 
 /* Loads what goes by that name.  Returns an exit code, or becomes the image's own modprobe. */
-int modules_request(const char *name);
+int modules_request(char *name);
 
 /* True where the words of a line of modules.list, parted by spaces, have that one. */
 bool modules_line_has(const char *words, const char *word);

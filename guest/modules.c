@@ -52,7 +52,7 @@ modules_line_has(const char *words, const char *word)
 
 /* Loads the lines that `wants` picks.  Returns how many those are, or -errno without a list. */
 static int
-load_lines(int root, bool (*wants)(const char *words, const char *word), const char *word)
+load_lines(int root, bool (*wants)(const char *words, void *ctx), void *ctx)
 {
 	int fd = openat(root, LIST, O_RDONLY | O_CLOEXEC), n = 0, rc;
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
@@ -65,7 +65,7 @@ load_lines(int root, bool (*wants)(const char *words, const char *word), const c
 		words = line + strcspn(line, " ");
 		if (*words != '\0')
 			*words++ = '\0';
-		if (line[0] == '\0' || !wants(words, word))
+		if (line[0] == '\0' || !wants(words, ctx))
 			continue;
 		n++;
 		/* Not fatal: what needs it says so better than we could guess here. */
@@ -77,41 +77,64 @@ load_lines(int root, bool (*wants)(const char *words, const char *word), const c
 	return n;
 }
 
-/* "virtio:ID": the bus has such a device (virtio 1.2, 5). */
-static bool
-has_device(const char *words)
+/* The bus's devices as words of the list, "virtio:ID" (virtio 1.2, 5). */
+struct devices {
+	bool known;
+	unsigned n;
+	char words[DEVICES_MAX][16];
+};
+
+static void
+devices_read(struct devices *d)
 {
-	char path[64], text[16], word[32];
-	unsigned i;
+	char path[64], text[16];
 	ssize_t n;
 	int fd;
 
-	for (i = 0; i < DEVICES_MAX; i++) {
-		snprintf(path, sizeof(path), "/sys/bus/virtio/devices/virtio%u/device", i);
+	for (d->n = 0; d->n < DEVICES_MAX; d->n++) {
+		snprintf(path, sizeof(path), "/sys/bus/virtio/devices/virtio%u/device", d->n);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
-			return false;
+			break;
 		n = read(fd, text, sizeof(text) - 1);
 		close(fd);
 		text[n > 0 ? n : 0] = '\0';
-		snprintf(word, sizeof(word), "virtio:%lu", strtoul(text, NULL, 16));
-		if (modules_line_has(words, word))
-			return true;
+		snprintf(d->words[d->n], sizeof(d->words[0]), "virtio:%u",
+		    (unsigned)strtoul(text, NULL, 16) & 0xffffu);
 	}
+	d->known = true;
+}
+
+static bool
+for_boot(const char *words, void *ctx)
+{
+	struct devices *d = ctx;
+	unsigned i;
+
+	if (words[0] == '\0')
+		return true;
+	if (strstr(words, "virtio:") == NULL)
+		return false;
+	/* Once, and after the bus's own driver: looking takes an emulated machine long, too. */
+	if (!d->known)
+		devices_read(d);
+	for (i = 0; i < d->n; i++)
+		if (modules_line_has(words, d->words[i]))
+			return true;
 	return false;
 }
 
 static bool
-for_boot(const char *words, const char *word)
+has_word(const char *words, void *word)
 {
-	(void)word;
-	return words[0] == '\0' || (strstr(words, "virtio:") != NULL && has_device(words));
+	return modules_line_has(words, word);
 }
 
 int
 modules_load(void)
 {
-	int n = load_lines(AT_FDCWD, for_boot, NULL);
+	struct devices devices = {.known = false};
+	int n = load_lines(AT_FDCWD, for_boot, &devices);
 
 	return n < 0 ? init_error(-n, "cannot read the list of modules, " LIST) : 0;
 }
@@ -131,18 +154,20 @@ modules_serve(void)
 void
 modules_load_late(void)
 {
+	char late[] = "late";
+
 	/* Commands may run by now. */
 	(void)setpriority(PRIO_PROCESS, 0, PRIO_MAX - 1);
-	(void)load_lines(INIT_INITRAMFS_FD, modules_line_has, "late");
+	(void)load_lines(INIT_INITRAMFS_FD, has_word, late);
 	(void)setpriority(PRIO_PROCESS, 0, 0);
 }
 
 int
-modules_request(const char *name)
+modules_request(char *name)
 {
 	int root = open(INITRAMFS_PATH, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (root >= 0 && load_lines(root, modules_line_has, name) > 0)
+	if (root >= 0 && load_lines(root, has_word, name) > 0)
 		return 0;
 	execl("/sbin/modprobe", "modprobe", "-q", "--", name, (char *)NULL);
 	return 1;
