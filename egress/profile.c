@@ -21,8 +21,10 @@ static const struct jail_syscall syscalls[] = {
 #endif
     ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
     ALLOW(epoll_create1, "libev: makes its set anew where a peer still holds a socket of ours"),
-    ALLOW(clock_gettime, "libev, libcurl: where the vDSO has no clock"),
-    ALLOW(getrandom, "OpenSSL: keys of connections"),
+    ALLOW_ELSEWHERE(clock_gettime, "libev, libcurl: where the vDSO has no clock",
+	"hosts whose clock the vDSO cannot read"),
+    ALLOW_ELSEWHERE(getrandom, "OpenSSL: keys of connections",
+	"handshakes beyond those that OpenSSL's generator was seeded for"),
     ALLOW(getpid, "OpenSSL: its random numbers look for a fork"),
     ALLOW_IF(futex, "OpenSSL: pthread_once", ARG_IS(1, FUTEX_WAKE | FUTEX_PRIVATE_FLAG)),
     ALLOW_IF(socket, "on_open, connection_try, c-ares", ARG_IS(0, AF_INET)),
@@ -44,13 +46,18 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(close, "connections, streams"),
     ALLOW_IF(fcntl, "c-ares: its sockets' flags", ARG_IS(1, F_GETFL)),
     ALLOW_IF(fcntl, "channels and c-ares: not blocking", ARG_IS(1, F_SETFL)),
-    ALLOW_IF(fcntl, "c-ares: close-on-exec", ARG_IS(1, F_SETFD)),
-    ALLOW_IF(fcntl, "ipc_channel_send: a queued descriptor", ARG_IS(1, F_DUPFD_CLOEXEC)),
-    ALLOW_IF(ioctl, "libcurl: not blocking", ARG_IS(1, FIONBIO)),
-    ALLOW_IF(rt_sigaction, "libcurl: SIGPIPE around its calls", ARG_IS(0, SIGPIPE)),
+    ALLOW_IF_ELSEWHERE(
+	fcntl, "c-ares: close-on-exec", "the c-ares of other releases", ARG_IS(1, F_SETFD)),
+    ALLOW_IF_ELSEWHERE(fcntl, "ipc_channel_send: a queued descriptor",
+	"a netproxy that is slower than the origins", ARG_IS(1, F_DUPFD_CLOEXEC)),
+    ALLOW_IF_ELSEWHERE(
+	ioctl, "libcurl: not blocking", "the libcurl of other releases", ARG_IS(1, FIONBIO)),
+    ALLOW_IF_ELSEWHERE(rt_sigaction, "libcurl: SIGPIPE around its calls",
+	"the libcurl of other releases", ARG_IS(0, SIGPIPE)),
     ALLOW(brk, "malloc"),
     ALLOW_IF(mmap, "malloc of large blocks; never code", ARG_LACKS(2, PROT_EXEC)),
-    ALLOW(mremap, "realloc of large blocks"),
+    ALLOW_ELSEWHERE(
+	mremap, "realloc of large blocks", "other sizes of blocks, as the allocator likes"),
     ALLOW(munmap, "free of large blocks"),
     ALLOW(exit_group, "the end"),
 };

@@ -14,8 +14,11 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(epoll_pwait, "libev: wait"),
 #endif
     ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
-    ALLOW(epoll_create1, "libev: makes its set anew where egress still holds a stream of ours"),
-    ALLOW(clock_gettime, "netproxy_now, libev: where the vDSO has no clock"),
+    ALLOW_ELSEWHERE(epoll_create1,
+	"libev: makes its set anew where egress still holds a stream of ours",
+	"an egress that is late to close a stream"),
+    ALLOW_ELSEWHERE(clock_gettime, "netproxy_now, libev: where the vDSO has no clock",
+	"hosts whose clock the vDSO cannot read"),
     ALLOW(recvmmsg, "link_socket: frames of the guest"),
     ALLOW(sendmmsg, "link_socket: frames to the guest"),
     ALLOW(recvmsg, "ipc_packet_receive: supervisor, egress"),
@@ -24,19 +27,22 @@ static const struct jail_syscall syscalls[] = {
     ALLOW_IF(shutdown, "exchange_shutdown, relay: one direction's end", ARG_IS(1, SHUT_WR)),
     ALLOW_IF(
 	setsockopt, "netproxy_start: room for frames", ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_SNDBUF)),
-    ALLOW(write, "log_line"),
+    ALLOW_ELSEWHERE(write, "log_line", "a supervisor or an egress that breaks its protocol"),
     ALLOW(close, "streams and mapped connections"),
     ALLOW_IF(fcntl, "what was handed over becomes non-blocking", ARG_IS(1, F_GETFL)),
     ALLOW_IF(fcntl, "likewise", ARG_IS(1, F_SETFL), ARG_HAS(2, O_NONBLOCK)),
-    ALLOW(getrandom, "OpenSSL: keys of handshakes, serial numbers"),
+    ALLOW_ELSEWHERE(getrandom, "OpenSSL: keys of handshakes, serial numbers",
+	"handshakes beyond those that OpenSSL's generator was seeded for"),
     ALLOW(getpid, "OpenSSL: notices a fork"),
-    ALLOW_IF(
-	futex, "OpenSSL: what it prepares once, when first used", ARG_IS(1, FUTEX_WAKE_PRIVATE)),
+    ALLOW_IF_ELSEWHERE(futex, "OpenSSL: what it prepares once, when first used",
+	"the OpenSSL of other releases", ARG_IS(1, FUTEX_WAKE_PRIVATE)),
     ALLOW(brk, "malloc"),
     ALLOW_IF(mmap, "malloc of large blocks; never code", ARG_LACKS(2, PROT_EXEC)),
     ALLOW(munmap, "free of large blocks"),
-    ALLOW(mremap, "realloc of large blocks"),
-    ALLOW_IF(madvise, "malloc: memory given back", ARG_IS(2, MADV_DONTNEED)),
+    ALLOW_ELSEWHERE(
+	mremap, "realloc of large blocks", "other sizes of blocks, as the allocator likes"),
+    ALLOW_IF_ELSEWHERE(madvise, "malloc: memory given back",
+	"other sizes of blocks, as the allocator likes", ARG_IS(2, MADV_DONTNEED)),
     ALLOW(exit_group, "the end"),
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "tests/jail/lint.h"
 #include "tests/jail/profiles.h"
@@ -106,6 +107,65 @@ test_bad_rest(void)
 	expect(&p, "no name or no job");
 }
 
+/* Calls of one family, by the name that a row would have. */
+static const char *const opening[] = {"socket", "socketpair", "connect", "bind", "listen", "accept",
+    "accept4", "io_uring_setup", NULL};
+static const char *const files[] = {"open", "openat", "openat2", "open_by_handle_at", "creat",
+    "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink",
+    "readlinkat", "getdents64", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link",
+    "linkat", "symlink", "symlinkat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmodat",
+    "chown", "fchownat", "truncate", "chdir", "inotify_init1", "memfd_create", "io_uring_setup",
+    NULL};
+
+static void
+expect_no_row(const struct jail_profile *p, const char *const *family)
+{
+	size_t i;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	for (; *family != NULL; family++)
+		for (i = 0; i < p->n_syscalls; i++)
+			if (strcmp(p->syscalls[i].name, *family) == 0) {
+				printf("%s may call %s\n", p->name, *family);
+				CU_FAIL("a row that its job does not need");
+			}
+}
+
+/* Each row of that call demands a family of addresses. */
+static void
+expect_families(const struct jail_profile *p, const char *call, const int *families, size_t n)
+{
+	size_t i, j, rows = 0;
+
+	for (i = 0; i < p->n_syscalls; i++) {
+		const struct jail_syscall *r = &p->syscalls[i];
+
+		if (strcmp(r->name, call) != 0)
+			continue;
+		CU_ASSERT(r->n_conditions > 0 && r->conditions[0].arg == 0 &&
+			  r->conditions[0].op == SCMP_CMP_EQ);
+		for (j = 0; j < n && r->conditions[0].datum_a != (scmp_datum_t)families[j]; j++)
+			;
+		CU_ASSERT(j < n);
+		rows++;
+	}
+	CU_ASSERT_EQUAL(rows, n);
+}
+
+/* What stands between a guest's frames, the world and this host. */
+static void
+test_network(void)
+{
+	static const int internet[] = {AF_INET, AF_INET6}, own[] = {AF_UNIX};
+	const struct jail_profile *egress = profile_find("egress");
+
+	expect_no_row(profile_find("netproxy"), opening);
+	expect_no_row(profile_find("netproxy"), files);
+	expect_no_row(egress, files);
+	expect_families(egress, "socket", internet, COUNT(internet));
+	expect_families(egress, "socketpair", own, COUNT(own));
+}
+
 int
 main(void)
 {
@@ -117,6 +177,7 @@ main(void)
 	CU_add_test(s, "every profile keeps the rules", test_good);
 	CU_add_test(s, "bad rows are found", test_bad_rows);
 	CU_add_test(s, "bad limits, descriptors and walls are found", test_bad_rest);
+	CU_add_test(s, "netproxy opens nothing, egress no file", test_network);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();
 	CU_cleanup_registry();
