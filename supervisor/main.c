@@ -18,6 +18,7 @@
 #include "ipc/log.h"
 #include "supervisor/config.h"
 #include "supervisor/declared.h"
+#include "supervisor/network_policy.h"
 #include "supervisor/sandbox.h"
 
 enum {
@@ -103,6 +104,21 @@ load(struct config **c, const struct arguments *a, char *error, size_t error_siz
 	return rc;
 }
 
+/* What the grammar alone cannot tell.  Returns 0, or -errno with a line in error. */
+static int
+check(const struct config *c, char *error, size_t error_size)
+{
+	struct network_policy policy;
+	int rc = config_unsupported(c, error, error_size);
+
+	if (rc < 0 || c->network == NULL)
+		return rc;
+	rc = network_policy_build(&policy, c, error, error_size);
+	if (rc == 0)
+		network_policy_clear(&policy);
+	return rc;
+}
+
 /* Returns -1 to go on, else the exit code. */
 static int
 parse_arguments(int argc, char **argv, struct arguments *a)
@@ -166,7 +182,7 @@ main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	if (load(&config, &a, error, sizeof(error)) < 0 ||
-	    config_unsupported(config, error, sizeof(error)) < 0) {
+	    check(config, error, sizeof(error)) < 0) {
 		log_line("gondolin: %s", error);
 		code = EXIT_SANDBOX_FAILED;
 	} else if (a.check) {

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import socketserver
 import threading
 import unittest
@@ -63,15 +64,20 @@ class Banner(socketserver.BaseRequestHandler):
         self.request.sendall(b"banner of " + self.request.recv(64))
 
 
-ORIGIN = BANNER = None
+class Six(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6
+
+
+ORIGIN = BANNER = BANNER6 = None
 
 
 def setUpModule():  # noqa: N802 (unittest's name)
-    global ORIGIN, BANNER
+    global ORIGIN, BANNER, BANNER6
     harness.setUpModule()
     ORIGIN = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     BANNER = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Banner)
-    for server in (ORIGIN, BANNER):
+    BANNER6 = Six(("::1", 0), Banner)
+    for server in (ORIGIN, BANNER, BANNER6):
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         unittest.addModuleCleanup(server.server_close)
@@ -91,6 +97,7 @@ def network(more=""):
 	hosts-file = "{harness.STAGE}/hosts"
 	secret TOKEN {{ hosts = {{"origin.test:{port}", "other.test:{port}"}}  env = "TOKEN"  http = true }}
 	tcp "db.test:5432" {{ to = "127.0.0.1:{BANNER.server_address[1]}" }}
+	tcp "db6.test:5432" {{ to = "[::1]:{BANNER6.server_address[1]}" }}
 	{more}
 }}
 '''
@@ -168,9 +175,10 @@ class Reach(OneSandbox):
         self.assertEqual(r.out.decode(), hashlib.sha256(text).hexdigest(), r)
 
     def test_mapped_tcp(self):
-        self.assertEqual(self.raw("db.test", b"guest", 5432), b"banner of guest")
-        line = self.events("connect")[-1]
-        self.assertEqual((line["host"], line["port"]), ("db.test", 5432))
+        for name in ("db.test", "db6.test"):
+            self.assertEqual(self.raw(name, b"guest", 5432), b"banner of guest")
+            line = self.events("connect")[-1]
+            self.assertEqual((line["host"], line["port"]), (name, 5432))
 
     # ---- What is not ----
 
@@ -396,6 +404,12 @@ class Without(Case):
         self.refuse(secret % 'env = "T"', ":3", "control character", env=harness.environment(T="hunter2\thunter2"))
         self.refuse(secret % f'file = "{path}"', ":3", "control character")
         self.refuse(secret % 'file = "/no/such/file"', ":3", "/no/such/file", "No such file")
+
+    def test_check_knows_hosts_that_no_request_can_name(self):
+        path = harness.write_config(BASE + 'network {\nallow = {"host.10"} }\n')
+        r = run("gondolin-supervisor", "--config", path, "--check")
+        self.assertEqual(r.code, 125, r)
+        self.assert_one_line(r.err, ":4", "host.10")
 
     def test_files_that_are_not_there(self):
         for key in ("ca-bundle", "hosts-file"):
