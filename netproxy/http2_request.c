@@ -347,8 +347,9 @@ http2_add_body(struct http2_stream *s, const uint8_t *bytes, size_t n)
 		consumed(s, n);
 		return;
 	}
-	if (s->body_at > 0) {
-		memmove(s->body, s->body + s->body_at, s->body_n - s->body_at);
+	/* Moved only where that frees as much as it moves: not with every frame. */
+	if (s->body_at > 0 && s->body_at >= s->body_n - s->body_at) {
+		memcpy(s->body, s->body + s->body_at, s->body_n - s->body_at);
 		s->body_n -= s->body_at;
 		s->body_at = 0;
 	}

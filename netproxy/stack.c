@@ -44,7 +44,7 @@ stack_config_default(struct stack_config *c)
 	    .prefix4 = 24,
 	    .prefix6 = {0xfd, 0x67, 0x6f, 0x6e, 0x64, 0x6f, 0x00, 0x01},
 	    .flows_max = 4096,
-	    .half_open_max = 256,
+	    .half_open_max = 1024, /* a burst of a browser or a crawler is no attack */
 	    .time_wait_max = 1024,
 	    .buffers_max = 32u * 1024 * 1024,
 	    .receive_max = 1024 * 1024,

@@ -76,6 +76,10 @@ def mem(pid, key):
         try: s += int(re.search(key + r":\s+(\d+)", open(f"/proc/{p}/status").read()).group(1)) / 1024
         except (OSError, AttributeError): pass
     return round(s, 1)
+def favour(pid):    # NB_NICE=-8: on a machine that others use, too; each session is a scheduling group of its own
+    for p in tree(pid) if "NB_NICE" in os.environ else []:
+        try: open(f"/proc/{p}/autogroup", "w").write(os.environ["NB_NICE"])
+        except OSError: pass
 def private(pid):   # MiB that only these processes have, by process
     out = {}
     for p in tree(pid):
@@ -113,6 +117,8 @@ class Stack:
             if spawn: self.wait(self.state / "ready", self.gn); self.bepid = [p for p in tree(self.gn.pid) if p != self.gn.pid][0]
         if self.be: self.bepid = self.be.pid
         elif not spawn: self.bepid = None
+        for p in (self.be, self.gn): p and favour(p.pid)
+        favour(os.getpid()); favour(int((ST / "nginx.pid").read_text()))
         self.ca = str(self.state / "ca.pem") if c.get("mitm") else str(B / "etc/pki/ca.crt")
         self.base = {"http": c.get("http", "http://origin.test"), "https": c.get("https", "https://origin.test")}
     def wait(self, path, proc, secs=25):
@@ -204,6 +210,7 @@ def t_load(s, scheme):
         p.wait()
 T = {  # name: (fn, unit, runs (None = default), extra env)
   "http-get-1g": (lambda s: t_get(s, "http", "1g"), "MB/s", None, {}), "https-get-1g": (lambda s: t_get(s, "https", "1g"), "MB/s", None, {}),
+  "http-get-256m": (lambda s: t_get(s, "http", "256m"), "MB/s", None, {}), "https-get-256m": (lambda s: t_get(s, "https", "256m"), "MB/s", None, {}),
   "http-par4": (lambda s: t_par(s, "http"), "MB/s", None, {}), "https-par4": (lambda s: t_par(s, "https"), "MB/s", None, {}),
   "raw-get-1g": (lambda s: t_get(s, "http", "1g", base="http://raw.origin.test:8080"), "MB/s", None, {}),
   "http-put-60m": (lambda s: t_put(s, "http", "60m"), "MB/s", None, {}), "https-put-60m": (lambda s: t_put(s, "https", "60m"), "MB/s", None, {}),
