@@ -138,8 +138,7 @@ on_copied(void *ctx, const void *body, int *fds, size_t n_fds)
 }
 
 static const struct ipc_row rows[] = {
-    {GONDOLIN__VFSD_CHANGES_TO_CLIENT__BODY_COPIED, "ChangesCopied", IPC_ANY_STATE, 0, 0,
-	on_copied},
+    {GONDOLIN__VFSD_CHANGES_TO_CLIENT__BODY_COPIED, "copied", IPC_ANY_STATE, 0, 0, on_copied},
 };
 
 static const struct ipc_table vfsd_table = {

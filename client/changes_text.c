@@ -295,8 +295,8 @@ changes_text_print(FILE *out, const char *path, const char *a_text, size_t a_siz
 	struct lines a, b;
 	int i = 0, j = 0, from[2], to[2], lead, tail;
 
-	split(&a, a_text, a_text != NULL ? a_size : 0);
-	split(&b, b_text, b_text != NULL ? b_size : 0);
+	split(&a, a_text != NULL ? a_text : "", a_text != NULL ? a_size : 0);
+	split(&b, b_text != NULL ? b_text : "", b_text != NULL ? b_size : 0);
 	compare(&a, &b);
 	fprintf(out, "--- %s%s\n", a_text != NULL ? "a/" : "/dev/null", a_text != NULL ? path : "");
 	fprintf(out, "+++ %s%s\n", b_text != NULL ? "b/" : "/dev/null", b_text != NULL ? path : "");

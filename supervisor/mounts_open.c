@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "supervisor/mounts.h"
+#include "supervisor/mounts_map.h"
 
 #define IDS_END    UINT32_MAX /* the last number is nobody's */
 #define GROUPS_MAX 65536
@@ -181,38 +182,17 @@ write_all(pid_t pid, const char *name, const char *text)
 	return rc;
 }
 
-/*
- * The lines of a map in which `from` on the disk is `to` for who looks, and everybody else is
- * himself; the disk's `to` is nobody.
- */
-static void
-format_map(char *out, size_t size, uint32_t from, uint32_t to)
-{
-	const uint32_t low = from < to ? from : to, high = from < to ? to : from;
-	size_t n = 0;
-
-	if (low > 0)
-		n += (size_t)snprintf(out + n, size - n, "0 0 %u\n", low);
-	if (high > low + 1)
-		n += (size_t)snprintf(
-		    out + n, size - n, "%u %u %u\n", low + 1, low + 1, high - low - 1);
-	if (high + 1 < IDS_END)
-		n += (size_t)snprintf(
-		    out + n, size - n, "%u %u %u\n", high + 1, high + 1, IDS_END - high - 1);
-	snprintf(out + n, size - n, "%u %u 1\n", from, to);
-}
-
 /* A user namespace that exists for its maps alone: the process in it never runs a line of ours. */
 static int
 make_namespace(const struct mounts_row *r, const struct jail_identity *vfsd)
 {
 	struct clone_args args = {.flags = CLONE_NEWUSER};
-	char uids[160], gids[160], path[64];
+	char uids[MOUNTS_MAP_SIZE], gids[MOUNTS_MAP_SIZE], path[64];
 	pid_t pid;
 	int fd, rc;
 
-	format_map(uids, sizeof(uids), r->uid, vfsd->uid);
-	format_map(gids, sizeof(gids), r->gid, vfsd->gid);
+	mounts_format_map(uids, sizeof(uids), r->uid, vfsd->uid);
+	mounts_format_map(gids, sizeof(gids), r->gid, vfsd->gid);
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0)
 		return -errno;

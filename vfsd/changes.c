@@ -58,7 +58,7 @@ on_copy(void *ctx, const void *body, int *fds, size_t n_fds)
 }
 
 static const struct ipc_row rows[] = {
-    {GONDOLIN__CLIENT_TO_VFSD_CHANGES__BODY_COPY, "ChangesCopy", IPC_ANY_STATE, 1, 1, on_copy},
+    {GONDOLIN__CLIENT_TO_VFSD_CHANGES__BODY_COPY, "copy", IPC_ANY_STATE, 1, 1, on_copy},
 };
 
 static const struct ipc_table client_table = {

@@ -58,10 +58,10 @@ on_serve_changes(void *ctx, const void *body, int *fds, size_t n_fds)
 }
 
 static const struct ipc_row rows[] = {
-    {GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, "VfsdMount", SUPERVISOR_SETUP, 0, 1, on_mount},
-    {GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, "VfsdConfine", SUPERVISOR_SETUP, 0, 0, on_confine},
-    {GONDOLIN__SUP_TO_VFSD__BODY_PORT, "VfsdPort", SUPERVISOR_SERVE, 1, 1, on_port},
-    {GONDOLIN__SUP_TO_VFSD__BODY_SERVE_CHANGES, "VfsdServeChanges", SUPERVISOR_SERVE, 1, 1,
+    {GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, "mount", SUPERVISOR_SETUP, 0, 1, on_mount},
+    {GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, "confine", SUPERVISOR_SETUP, 0, 0, on_confine},
+    {GONDOLIN__SUP_TO_VFSD__BODY_PORT, "port", SUPERVISOR_SERVE, 1, 1, on_port},
+    {GONDOLIN__SUP_TO_VFSD__BODY_SERVE_CHANGES, "serve_changes", SUPERVISOR_SERVE, 1, 1,
 	on_serve_changes},
 };
 
