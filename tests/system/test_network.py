@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import socketserver
+import struct
 import threading
 import unittest
 
@@ -62,6 +63,26 @@ class Banner(socketserver.BaseRequestHandler):
 
     def handle(self):
         self.request.sendall(b"banner of " + self.request.recv(64))
+
+
+class Resolver(socketserver.BaseRequestHandler):
+    """Answers every A with one address and every TXT with one text, and remembers the names."""
+
+    ADDRESS = "198.51.100.7"
+    asked = []
+
+    def handle(self):
+        query, sock = self.request
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        name, kind, question = ".".join(labels).lower(), query[at + 2], query[12:at + 5]
+        self.asked.append(name)
+        data = {1: socket.inet_aton(self.ADDRESS), 16: b"\x09some-text"}.get(kind)
+        answer = b"" if data is None else (b"\xc0\x0c" + question[-4:] + struct.pack("!IH", 60, len(data)) + data)
+        sock.sendto(query[:2] + struct.pack("!HHHHH", 0x8180, 1, data is not None, 0, 0) + question + answer,
+                    self.client_address)
 
 
 class Six(socketserver.ThreadingTCPServer):
@@ -373,6 +394,53 @@ class Ends(Case):
     def test_qemu(self):
         self.kill("qemu")
 
+    def test_supervisor(self):
+        box = Sandbox(network(), env=environment()).up()
+        pids = box.pids()
+        os.kill(pids["supervisor"], signal.SIGKILL)
+        self.assertEqual(box.wait(), -signal.SIGKILL)
+        await_end(pids.values())
+        said = box.said()
+        box.end()
+        self.assert_one_line(said, "supervisor")
+
+
+class Names(Case):
+    """dns = trusted and open, with a resolver that remembers what it was asked."""
+
+    def sandbox(self, dns, allow):
+        Resolver.asked.clear()
+        server = socketserver.ThreadingUDPServer(("127.0.0.1", 0), Resolver)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        resolver = os.path.join(harness.STAGE, "home", "no-hosts")
+        with open(resolver, "w", encoding="ascii"):
+            pass
+        os.chmod(resolver, 0o644)
+        return Sandbox(BASE + f'''network {{
+	allow = {{{allow}}}
+	allow-internal = {{"*.example"}}
+	hosts-file = "{resolver}"
+	dns = {dns}
+	{f'dns-trusted-server = {{"127.0.0.1:{server.server_address[1]}"}}' if dns == "trusted" else ""}
+}}
+''').up()
+
+    def test_trusted(self):
+        with self.sandbox("trusted", '"a.example", "*.b.example"') as box:
+            for name in ("a.example", "deep.in.b.example"):
+                self.assertIn(Resolver.ADDRESS.encode(), box.exec("nslookup", name).out)
+            for name in ("b.example", "secrets-go-here.evil.example"):
+                self.assertIn(b"REFUSED", box.exec("sh", "-c", f"nslookup {name} 2>&1").out)
+            self.assertEqual(set(Resolver.asked), {"a.example", "deep.in.b.example"})
+            box.exec("nslookup", "-type=txt", "a.example")
+            self.assertEqual(set(Resolver.asked), {"a.example", "deep.in.b.example"})
+
+    def test_open_is_said_loudly(self):
+        with self.sandbox("open", "") as box:
+            self.assertIn("dns = open", box.said())
+
 
 class Without(Case):
     def test_no_network_section(self):
@@ -425,8 +493,8 @@ class Flags(Case):
         path = harness.write_config(f'image = "mini"\nnetwork {{ hosts-file = "{harness.STAGE}/hosts" }}\n')
         r = run("gondolin", "exec", "--config", path, "--allow-host", f"http://origin.test:{port}",
                 "--allow-internal", "origin.test", "--host-secret", f"OTHER@origin.test:{port}={SECRET}",
-                "--tcp-map", f"db.test=127.0.0.1:{BANNER.server_address[1]}", "--", "sh", "-c",
-                f"wget -q -O - http://origin.test:{port}/; echo $OTHER; "
+                "--mount-memfs", "/scratch", "--tcp-map", f"db.test=127.0.0.1:{BANNER.server_address[1]}", "--", "sh", "-c",
+                f"wget -q -O /scratch/x http://origin.test:{port}/; cat /scratch/x; echo $OTHER; "
                 f"echo mapped | nc db.test {BANNER.server_address[1]}")
         lines = r.out.decode().splitlines()
         self.assertEqual((r.code, lines[0], lines[2]), (0, "hello", "banner of mapped"), r)
