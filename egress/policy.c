@@ -53,6 +53,7 @@ label_is_number(const char *s, size_t n)
 	return n >= 2 && s[0] == '0' && s[1] == 'x' && strspn(s + 2, "0123456789abcdef") >= n - 2;
 }
 
+/* RFC 1123 2.1, with the underscore that is met in the wild. */
 static bool
 name_is_valid(const char *s)
 {

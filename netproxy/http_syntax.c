@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "egress/policy.h"
+
 bool
 http_text_is(struct http_text t, const char *s)
 {
@@ -147,49 +149,6 @@ http_is_origin_target(struct http_text t)
 
 /* ---- Hosts ---- */
 
-static bool
-is_label(const char *s, size_t n)
-{
-	if (n == 0 || n > 63 || s[0] == '-' || s[n - 1] == '-')
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!is_alpha((unsigned char)s[i]) && !is_digit((unsigned char)s[i]) &&
-		    s[i] != '-' && s[i] != '_')
-			return false;
-	return true;
-}
-
-/* What some programs read as a number, and so take the whole name for an IPv4 address. */
-static bool
-is_numeric_label(const char *s, size_t n)
-{
-	size_t digits = 0;
-
-	while (digits < n && is_digit((unsigned char)s[digits]))
-		digits++;
-	if (digits == n)
-		return true;
-	if (n < 2 || s[0] != '0' || lower(s[1]) != 'x')
-		return false;
-	for (size_t i = 2; i < n; i++)
-		if (hex_value(s[i]) < 0)
-			return false;
-	return true;
-}
-
-static int
-canonical_v4(char out[HTTP_HOST_MAX + 1])
-{
-	char again[INET_ADDRSTRLEN];
-	struct in_addr a;
-
-	if (inet_pton(AF_INET, out, &a) != 1)
-		return -EINVAL;
-	if (inet_ntop(AF_INET, &a, again, sizeof(again)) == NULL || strcmp(again, out) != 0)
-		return -EINVAL;
-	return 0;
-}
-
 static int
 canonical_v6(struct http_text t, char out[HTTP_HOST_MAX + 1])
 {
@@ -208,25 +167,17 @@ canonical_v6(struct http_text t, char out[HTTP_HOST_MAX + 1])
 int
 http_host_canonical(struct http_text t, char out[HTTP_HOST_MAX + 1])
 {
-	size_t start = 0;
-	bool numeric = false;
+	enum policy_host_kind kind;
 
 	if (t.n == 0 || t.n > HTTP_HOST_MAX)
 		return -EINVAL;
 	if (t.s[0] == '[')
 		return canonical_v6(t, out);
-	for (size_t i = 0; i <= t.n; i++) {
-		if (i < t.n && t.s[i] != '.') {
-			out[i] = lower(t.s[i]);
-			continue;
-		}
-		if (!is_label(t.s + start, i - start))
-			return -EINVAL;
-		numeric = is_numeric_label(t.s + start, i - start);
-		out[i] = i < t.n ? '.' : '\0';
-		start = i + 1;
-	}
-	return numeric ? canonical_v4(out) : 0;
+	for (size_t i = 0; i < t.n; i++)
+		out[i] = lower(t.s[i]);
+	out[t.n] = '\0';
+	kind = policy_host_kind(out, t.n);
+	return kind == POLICY_HOST_NAME || kind == POLICY_HOST_IPV4 ? 0 : -EINVAL;
 }
 
 int

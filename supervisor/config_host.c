@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "egress/policy.h"
 #include "supervisor/config_value.h"
 
-#define NAME_MAX_BYTES  253u /* RFC 1035 2.3.4, without the dots at the ends */
-#define LABEL_MAX_BYTES 63u
+#define NAME_MAX_BYTES 253u /* RFC 1035 2.3.4, without the dots at the ends */
 
 /* The parts of [scheme://]host[:port], not yet judged.  host is lower case and without brackets. */
 struct parts {
@@ -62,39 +62,9 @@ split(const char *text, struct parts *p)
 }
 
 static bool
-label_is_valid(const char *s, size_t n)
-{
-	size_t i;
-
-	if (n == 0 || n > LABEL_MAX_BYTES || s[0] == '-' || s[n - 1] == '-')
-		return false;
-	for (i = 0; i < n; i++)
-		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '-' ||
-			s[i] == '_'))
-			return false;
-	return true;
-}
-
-/*
- * A host name (RFC 1123 2.1, with the underscore that is met in the wild).  A last label that looks
- * like a number makes URL parsers take the whole for an IPv4 address: "10.1", "0x7f.1".
- */
-static bool
 name_is_valid(const char *s)
 {
-	const char *label = s;
-	size_t n;
-
-	for (;; label += n + 1) {
-		n = strcspn(label, ".");
-		if (!label_is_valid(label, n))
-			return false;
-		if (label[n] == '\0')
-			break;
-	}
-	return strspn(label, "0123456789") != n &&
-	       !(n > 1 && label[0] == '0' && label[1] == 'x' &&
-		   strspn(label + 2, "0123456789abcdef") == n - 2);
+	return policy_host_kind(s, strlen(s)) == POLICY_HOST_NAME;
 }
 
 static bool
