@@ -99,7 +99,7 @@ is_field_value(const uint8_t *bytes, size_t n)
 static int
 take_value(struct network_secret *s, const struct place *at)
 {
-	uint8_t bytes[NETWORK_SECRET_MAX + 3];
+	uint8_t bytes[NETWORK_SECRET_MAX + 3] = {0};
 	ssize_t n;
 	int rc;
 
@@ -117,7 +117,7 @@ take_value(struct network_secret *s, const struct place *at)
 		rc = refuse(at, EINVAL,
 		    "its value holds a control character (a newline?), or a space at an end");
 	if (rc == 0) {
-		s->value = malloc((size_t)n);
+		s->value = malloc((size_t)n + 1);
 		if (s->value == NULL)
 			abort();
 		memcpy(s->value, bytes, (size_t)n);

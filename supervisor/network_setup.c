@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration as messages to netproxy and egress. */
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +59,7 @@ fill_patterns(struct patterns *out, const struct policy *p, size_t from)
 		Gondolin__PolicyPattern *m = &out->messages[out->n];
 		char *host = out->hosts[out->n];
 
-		strcpy(stpcpy(host, stars[v->kind]), v->host);
+		snprintf(host, sizeof(out->hosts[0]), "%s%s", stars[v->kind], v->host);
 		gondolin__policy_pattern__init(m);
 		m->scheme = text(schemes[v->scheme]);
 		m->host = text(host);
