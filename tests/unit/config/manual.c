@@ -52,15 +52,20 @@ manual_page(void)
 static void
 examples(void)
 {
+	static const char *const names[] = {
+	    SOURCE_DIR "/examples/agent-turn.conf", SOURCE_DIR "/examples/network.conf"};
 	char error[CONFIG_ERROR_SIZE] = "";
 	struct config *c;
+	size_t i;
 
-	if (config_load(&c, SOURCE_DIR "/examples/agent-turn.conf", error, sizeof(error)) < 0)
-		fprintf(stderr, "%s\n", error);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
-	CU_ASSERT_EQUAL(config_unsupported(c, error, sizeof(error)), 0);
-	CU_ASSERT_EQUAL(c->command.n, 3);
-	config_free(c);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (config_load(&c, names[i], error, sizeof(error)) < 0)
+			fprintf(stderr, "%s\n", error);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+		CU_ASSERT_EQUAL(config_unsupported(c, error, sizeof(error)), 0);
+		CU_ASSERT_EQUAL(c->command.n, 3);
+		config_free(c);
+	}
 }
 
 void
