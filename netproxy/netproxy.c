@@ -8,13 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include "ipc/log.h"
 
 #define INPUT_BUDGET     4u /* batches of frames in a round: others want their turn */
 #define RECORDS_A_SECOND 50u
-#define LINK_BUFFER      (4 << 20)
 #define ETHERNET_HEADER  14u
 #define SYNTHETIC_SUBNET 0xffffu /* of the LAN's /48 */
 
@@ -264,14 +262,12 @@ netproxy_start(struct netproxy *np, int *link_fd, int *egress_fd)
 	    .event = conn_on_event,
 	    .datagram = on_datagram,
 	};
-	int buffer = LINK_BUFFER, rc;
+	int rc;
 
 	rc = link_socket_open(&np->link, *link_fd, np->mtu + ETHERNET_HEADER);
 	if (rc < 0)
 		return rc;
 	*link_fd = -1;
-	/* As much as the host lets us: a whole window in one go. */
-	(void)setsockopt(np->link.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	rc = stack_new(&np->stack, &np->stack_config, &np->link.link, &handlers, netproxy_now(np));
 	if (rc < 0)
 		return rc;

@@ -102,7 +102,8 @@ void netproxy_clear(struct netproxy *np);
 /* The supervisor's channel, from inside the jail. */
 void netproxy_serve(struct netproxy *np, int fd);
 
-/* Takes the link and the edge to egress, and starts.  Returns 0 or -errno (both stay open). */
+/* Takes the link, whose buffers its maker widened, and the edge to egress, and starts.  Returns 0
+ * or -errno (both stay open). */
 int netproxy_start(struct netproxy *np, int *link_fd, int *egress_fd);
 
 /* Ends the event loop; why (NULL: nothing is wrong) goes to the log. */

@@ -25,8 +25,6 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(sendmsg, "ipc_packet_send; exchange_write, relay: bodies and mapped connections"),
     ALLOW(readv, "exchange_read, relay: the same in the other direction"),
     ALLOW_IF(shutdown, "exchange_shutdown, relay: one direction's end", ARG_IS(1, SHUT_WR)),
-    ALLOW_IF(
-	setsockopt, "netproxy_start: room for frames", ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_SNDBUF)),
     ALLOW_ELSEWHERE(write, "log_line", "a supervisor or an egress that breaks its protocol"),
     ALLOW(close, "streams and mapped connections"),
     ALLOW_IF(fcntl, "what was handed over becomes non-blocking", ARG_IS(1, F_GETFL)),

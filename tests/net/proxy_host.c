@@ -36,9 +36,10 @@
 #include "ipc/netproxy.pb-c.h"
 #include "netproxy/profile.h"
 
-#define LINK_FD   3
-#define LIST_MAX  64u
-#define FIRST_UID 280000u
+#define LINK_FD     3
+#define LINK_BUFFER (4 << 20) /* as supervisor/network.c has it */
+#define LIST_MAX    64u
+#define FIRST_UID   280000u
 
 struct list {
 	const char *v[LIST_MAX];
@@ -531,6 +532,7 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(&h, argc, argv);
 	(void)fcntl(LINK_FD, F_SETFD, FD_CLOEXEC);
+	(void)setsockopt(LINK_FD, SOL_SOCKET, SO_SNDBUF, &(const int){LINK_BUFFER}, sizeof(int));
 	h.loop = ev_default_loop(0);
 	if (pipe2(h.log, O_CLOEXEC | O_NONBLOCK) < 0)
 		fail("pipe", errno);
