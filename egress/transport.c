@@ -210,6 +210,11 @@ on_tls(CURL *easy, void *ctx, void *data)
 	struct upstream *u = data;
 
 	(void)easy;
+	/* OpenSSL's own three; the first costs both ends a quarter less than what it would put
+	 * there. */
+	if (SSL_CTX_set_ciphersuites(ctx,
+		"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1)
+		return CURLE_SSL_CIPHER;
 	SSL_CTX_set1_cert_store(ctx, u->store);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	return CURLE_OK;
