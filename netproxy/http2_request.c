@@ -281,6 +281,24 @@ fields_of(const struct http2_stream *s, struct http_field *out)
 	return s->n_fields;
 }
 
+/* A body follows the head. */
+static void
+open_window(struct http2_stream *s)
+{
+	struct http2 *h = s->h;
+	struct netproxy *np = h->c->np;
+
+	if (!h->large && np->http2_large < HTTP2_LARGE_MAX) {
+		h->large = true;
+		np->http2_large++;
+		(void)nghttp2_session_set_local_window_size(
+		    h->session, NGHTTP2_FLAG_NONE, 0, 2 * HTTP2_WINDOW_LARGE);
+	}
+	if (h->large)
+		(void)nghttp2_session_set_local_window_size(
+		    h->session, NGHTTP2_FLAG_NONE, s->id, HTTP2_WINDOW_LARGE);
+}
+
 void
 http2_start_request(struct http2_stream *s)
 {
@@ -318,6 +336,8 @@ http2_start_request(struct http2_stream *s)
 	rc = exchange_start(&s->exchange, &c->np->outbound, &r, &http2_events);
 	s->end_said = s->ended;
 	drop_head(s);
+	if (rc == 0 && !s->ended)
+		open_window(s);
 	if (rc < 0)
 		http2_refuse(s, rc == -EMSGSIZE ? 431 : 503, NULL,
 		    rc == -EMSGSIZE ? "the request's head is too long"

@@ -230,6 +230,7 @@ http2_free(struct conn *c)
 	while (h->streams != NULL)
 		http2_stream_free(h->streams);
 	nghttp2_session_del(h->session);
+	c->np->http2_large -= h->large;
 	free(h);
 }
 

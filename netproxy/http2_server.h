@@ -8,8 +8,15 @@
 #include "netproxy/conn.h"
 #include "netproxy/exchange.h"
 
-#define HTTP2_STREAMS_MAX  128u
-#define HTTP2_WINDOW       (256 * 1024)
+#define HTTP2_STREAMS_MAX 128u
+#define HTTP2_WINDOW      (256 * 1024) /* of a stream; twice that of a connection */
+/*
+ * Of the first connections that upload: a window that closes costs the guest's client a wait, and
+ * some clients spin meanwhile.  So few that all of them fit HTTP2_BUFFERED_MAX with room for
+ * others.
+ */
+#define HTTP2_WINDOW_LARGE (1024 * 1024)
+#define HTTP2_LARGE_MAX    8u
 #define HTTP2_HEAD_MAX     32768u
 #define HTTP2_FIELDS_MAX   128u
 #define HTTP2_TRAILERS_MAX 32u
@@ -63,6 +70,7 @@ struct http2 {
 	size_t out_n;
 	unsigned requests, resets;
 	bool pumping;
+	bool large; /* its streams have HTTP2_WINDOW_LARGE */
 };
 
 /* http2_request.c: from the guest to egress. */

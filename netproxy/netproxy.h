@@ -71,6 +71,7 @@ struct netproxy {
 	struct conn *conns; /* all of them */
 	struct conn *dead;  /* of these: to be freed in this round */
 	unsigned n_lookups;
+	unsigned http2_large;  /* connections with large windows */
 	size_t http2_buffered; /* bytes of bodies that wait, of all connections */
 
 	ev_io link_readable, link_writable;

@@ -3,6 +3,7 @@
 """aims.py FILE...: medians of one interleaved run side by side, and what `ours` and `ours64k` are of the others."""
 import json, sys, statistics as st
 ROWS = (("http-get", "HTTP download, MB/s"), ("https-get", "HTTPS download, MB/s"), ("https-put", "HTTPS upload, MB/s"),
+        ("https1-get", "HTTPS download, HTTP/1.1, MB/s"), ("https1-put", "HTTPS upload, HTTP/1.1, MB/s"),
         ("https-rps-ka-c1", "HTTPS requests/s, kept, 1 at once"), ("https-rps-ka-c16", "the same, 16 at once"),
         ("https-rps-close-c16", "HTTPS requests/s, a connection each, 16 at once"), ("https-cold-names", "first handshake to a new name, ms"),
         ("idle", "idle, resident MiB"))

@@ -160,10 +160,10 @@ def t_get(s, scheme, size, timeout=240, base=None, extra=()):
     j = curl(s, [*extra, f"{base or s.base[scheme]}/{size}"], timeout)
     if j["http_code"] != 200 or j["size_download"] != SIZES[size]: raise RuntimeError(f"code {j['http_code']} size {j['size_download']}")
     return SIZES[size] / MB / j["time_total"], {"secs": j["time_total"]}
-def t_put(s, scheme, size, chunked=False, timeout=150):
+def t_put(s, scheme, size, chunked=False, timeout=150, extra=()):
     n = f"{os.getpid()}-{time.time_ns()}"; dst = SHM / "up" / n
     try:
-        j = curl(s, ["-H", "Expect:", "--speed-limit", "1000", "--speed-time", "25", "-T", str(SHM / "src" / size), *(["-H", "Transfer-Encoding: chunked"] if chunked else []), f"{s.base[scheme]}/up/{n}"], timeout)
+        j = curl(s, ["-H", "Expect:", "--speed-limit", "1000", "--speed-time", "25", "-T", str(SHM / "src" / size), *(["-H", "Transfer-Encoding: chunked"] if chunked else []), *extra, f"{s.base[scheme]}/up/{n}"], timeout)
         if j["http_code"] not in (201, 204): raise RuntimeError(f"code {j['http_code']} after {j['size_upload']} bytes up in {j['time_total']:.2f} s")
         if not dst.exists() or dst.stat().st_size != SIZES[size]: raise RuntimeError("origin stored %s of %d" % (dst.exists() and dst.stat().st_size, SIZES[size]))
         if sh("cmp", str(dst), str(SHM / "src" / size), check=False).returncode: raise RuntimeError("uploaded body differs")
@@ -214,6 +214,7 @@ T = {  # name: (fn, unit, runs (None = default), extra env)
   "http-par4": (lambda s: t_par(s, "http"), "MB/s", None, {}), "https-par4": (lambda s: t_par(s, "https"), "MB/s", None, {}),
   "raw-get-1g": (lambda s: t_get(s, "http", "1g", base="http://raw.origin.test:8080"), "MB/s", None, {}),
   "http-put-60m": (lambda s: t_put(s, "http", "60m"), "MB/s", None, {}), "https-put-60m": (lambda s: t_put(s, "https", "60m"), "MB/s", None, {}),
+  "https1-get-256m": (lambda s: t_get(s, "https", "256m", extra=["--http1.1"]), "MB/s", None, {}), "https1-put-60m": (lambda s: t_put(s, "https", "60m", extra=["--http1.1"]), "MB/s", None, {}),
   "https-put-60m-chunked": (lambda s: t_put(s, "https", "60m", True), "MB/s", 1, {}),
   "https-put-65m": (lambda s: t_put(s, "https", "65m"), "MB/s", 1, {}),
   "https-put-1g": (lambda s: t_put(s, "https", "1g"), "MB/s", None, {"NB_MAXBODY": str(4 << 30)}), "http-put-1g": (lambda s: t_put(s, "http", "1g"), "MB/s", None, {"NB_MAXBODY": str(4 << 30)}),
@@ -243,7 +244,7 @@ def run(a):
                     time.sleep(.5); rec["idle_rss"] = mem(s.bepid, "VmRSS") if s.bepid else None
                     if "cold" not in n and not n.startswith("raw"):
                         for _ in range(3):
-                            try: t_get(s, "https" if "https" in n else "http", "1m", 20)     # warm-up: leaf certificate, JIT, upstream pool
+                            try: t_get(s, "https" if "https" in n else "http", "1m", 20, extra=["--http1.1"] if "https1" in n else [])     # warm-up: leaf certificate, JIT, upstream pool
                             except Exception as e: rec["fail"].append("warmup " + repr(e))
                     s.reset_hwm()
                 quiet(60 if a.strict else 2); b = s.snap(); err = None
