@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tests/jail/support.h"
+#include "tests/run.h"
 
 struct call {
 	const char *name;
@@ -110,6 +111,7 @@ static const struct {
     {"qemu", "rt_sigaction", "its death is reported by the notifier, not by a handler", -1},
     {"vfsd", "openat2", "beneath the mounts; the root is empty and Landlock holds nothing else",
 	-1},
+    {"vfsd", "accept4", "clients that ask what a layer changed, on the session's socket", -1},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -266,18 +268,14 @@ static int
 suite(void)
 {
 	CU_pSuite s;
-	unsigned failures;
 
-	CU_initialize_registry();
+	begin_tests();
 	s = CU_add_suite("forbidden", NULL, NULL);
 	CU_add_test(s, "the tests' own profiles", test_own);
 	CU_add_test(s, "each real profile", test_real);
 	CU_add_test(s, "x32", test_x32);
 	CU_add_test(s, "a call that is answered with an errno", test_answered);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures > 0;
+	return run_tests();
 }
 
 int

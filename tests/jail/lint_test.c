@@ -10,6 +10,7 @@
 
 #include "tests/jail/lint.h"
 #include "tests/jail/profiles.h"
+#include "tests/run.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -170,16 +171,12 @@ int
 main(void)
 {
 	CU_pSuite s;
-	unsigned failures;
 
-	CU_initialize_registry();
+	begin_tests();
 	s = CU_add_suite("lint", NULL, NULL);
 	CU_add_test(s, "every profile keeps the rules", test_good);
 	CU_add_test(s, "bad rows are found", test_bad_rows);
 	CU_add_test(s, "bad limits, descriptors and walls are found", test_bad_rest);
 	CU_add_test(s, "netproxy opens nothing, egress no file", test_network);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures > 0;
+	return run_tests();
 }

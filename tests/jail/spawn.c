@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/jail/support.h"
+#include "tests/run.h"
 
 static char error[SUPPORT_TEXT_MAX];
 
@@ -262,9 +263,8 @@ static int
 suite(void)
 {
 	CU_pSuite s;
-	unsigned failures;
 
-	CU_initialize_registry();
+	begin_tests();
 	s = CU_add_suite("spawn", NULL, NULL);
 	CU_add_test(s, "signals and session", test_signals);
 	CU_add_test(s, "descriptors", test_descriptors);
@@ -273,10 +273,7 @@ suite(void)
 	CU_add_test(s, "a helper started by hand", test_by_hand);
 	CU_add_test(s, "a third-party program", test_foreign);
 	CU_add_test(s, "cgroup", test_cgroup);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures > 0;
+	return run_tests();
 }
 
 int

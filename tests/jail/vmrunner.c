@@ -21,6 +21,7 @@
 #include "ipc/packet.h"
 #include "ipc/vmrunner.pb-c.h"
 #include "tests/jail/support.h"
+#include "tests/run.h"
 
 #define RESIDENT_MAX_KIB (32u * 1024u)
 #define HELD             254u /* commands at once: 256, and those whose clients vanished */
@@ -480,15 +481,8 @@ suite(void)
 	    {"vmrunner", NULL, NULL, NULL, NULL, tests},
 	    CU_SUITE_INFO_NULL,
 	};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return EXIT_FAILURE;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_suites_failed();
-	CU_cleanup_registry();
-	return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suites(suites);
 }
 
 int

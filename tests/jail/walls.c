@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/jail/support.h"
+#include "tests/run.h"
 
 /* Collects the walls that the audit's lines name. */
 struct named {
@@ -172,22 +173,18 @@ static int
 suite(void)
 {
 	CU_pSuite s;
-	unsigned failures;
 
 	/* One that no test wants, and that only the descriptors' wall keeps from the probe. */
 	if (open("/dev/zero", O_RDONLY) < 0)
 		return 1;
-	CU_initialize_registry();
+	begin_tests();
 	s = CU_add_suite("walls", NULL, NULL);
 	CU_add_test(s, "all walls stand", test_whole);
 	CU_add_test(s, "each wall left out is named", test_left_out);
 	CU_add_test(s, "no start without a user namespace", test_no_user_namespace);
 	CU_add_test(s, "a process that is gone", test_gone);
 	CU_add_test(s, "a process without walls", test_unjailed);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures > 0;
+	return run_tests();
 }
 
 int

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "supervisor/audit_log.h"
+#include "tests/run.h"
 
 static char directory[256];
 static char path[300];
@@ -306,17 +307,11 @@ main(void)
 	    {"no log", no_log},
 	};
 	CU_pSuite suite;
-	unsigned failures;
 	size_t i;
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 1;
+	begin_tests();
 	suite = CU_add_suite("audit_log", make_directory, remove_directory);
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		CU_add_test(suite, tests[i].name, tests[i].run);
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_tests();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unit tests of sandbox.conf's parser. */
+#include "tests/run.h"
 #include "tests/unit/config/config_test.h"
 
 #include <errno.h>
@@ -38,18 +39,11 @@ refuse(const char *text, const char *message)
 int
 main(void)
 {
-	unsigned failures;
-
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 1;
+	begin_tests();
 	add_values_suite();
 	add_add_suite();
 	add_errors_suite();
 	add_quote_suite();
 	add_manual_suite();
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_tests();
 }

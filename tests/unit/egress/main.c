@@ -3,6 +3,7 @@
 #include <CUnit/Basic.h>
 
 #include "suites.h"
+#include "tests/run.h"
 
 int
 main(void)
@@ -17,13 +18,6 @@ main(void)
 	    {"budget", NULL, NULL, NULL, NULL, budget_tests},
 	    CU_SUITE_INFO_NULL,
 	};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_suites(suites);
 }

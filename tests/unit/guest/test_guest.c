@@ -14,6 +14,7 @@
 #include "guest/outbox.h"
 #include "guest/spawn.h"
 #include "guest/user.h"
+#include "tests/run.h"
 
 /* ---- Users ---- */
 
@@ -374,13 +375,6 @@ main(void)
 	};
 	CU_SuiteInfo suites[] = {
 	    {"guest", set_up, tear_down, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 2;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_suites_failed();
-	CU_cleanup_registry();
-	return failures != 0;
+	return run_suites(suites);
 }

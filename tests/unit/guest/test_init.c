@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "guest/init.h"
+#include "tests/run.h"
 
 /* Runs body as process 1 of a new pid namespace; returns its exit code, or -1. */
 static int
@@ -199,13 +200,6 @@ main(void)
 	    CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{"init", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 2;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_suites_failed();
-	CU_cleanup_registry();
-	return failures != 0;
+	return run_suites(suites);
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "guest/network.h"
+#include "tests/run.h"
 
 static const char ca[] = "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n";
 static const struct network_settings settings = {(const uint8_t *)ca, sizeof(ca) - 1, 9000};
@@ -263,14 +264,6 @@ main(void)
 	};
 	CU_SuiteInfo suites[] = {
 	    {"the guest's network", set_up, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_tests_failed() +
-		   CU_get_number_of_suites_failed();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_suites(suites);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ipc/tar_private.h"
+#include "tests/run.h"
 
 /* ---- An archive in memory ---- */
 
@@ -761,13 +762,6 @@ main(void)
 	    CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{"tar", set_up, tear_down, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 2;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_suites_failed();
-	CU_cleanup_registry();
-	return failures != 0;
+	return run_suites(suites);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unit tests of the image library. */
+#include "tests/run.h"
 #include "tests/unit/image/image_test.h"
 
 #include <fcntl.h>
@@ -97,18 +98,12 @@ import(struct fixture *f, int seed, const char *tag, char id[IMAGE_ID_LENGTH + 1
 int
 main(void)
 {
-	unsigned failures;
-
-	CU_initialize_registry();
+	begin_tests();
 	add_manifest_suite();
 	add_store_suite();
 	add_interrupted_suite();
 	add_recipe_suite();
 	add_parts_suite();
 	add_command_suite();
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures != 0;
+	return run_tests();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unit tests of ipc/. */
+#include "tests/run.h"
 #include "tests/unit/ipc/ipc_test.h"
 
 #include <dirent.h>
@@ -20,10 +21,7 @@ count_fds(void)
 int
 main(void)
 {
-	unsigned failures;
-
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 1;
+	begin_tests();
 	add_text_suite();
 	add_json_suite();
 	add_sha256_suite();
@@ -31,9 +29,5 @@ main(void)
 	add_packet_suite();
 	add_table_suite();
 	add_channel_suite();
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_tests();
 }

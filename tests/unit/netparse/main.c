@@ -3,6 +3,7 @@
 #include <CUnit/Basic.h>
 
 #include "suites.h"
+#include "tests/run.h"
 
 int
 main(void)
@@ -15,13 +16,6 @@ main(void)
 	    {"websocket", NULL, NULL, NULL, NULL, websocket_tests},
 	    CU_SUITE_INFO_NULL,
 	};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures != 0;
+	return run_suites(suites);
 }

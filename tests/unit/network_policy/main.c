@@ -7,6 +7,7 @@
 
 #include "client/policy_url.h"
 #include "supervisor/network_policy.h"
+#include "tests/run.h"
 
 static int
 build(struct network_policy *p, const char *name, const char *text, char *error)
@@ -170,19 +171,13 @@ int
 main(void)
 {
 	CU_pSuite s;
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return EXIT_FAILURE;
+	begin_tests();
 	s = CU_add_suite("network policy", NULL, NULL);
 	CU_add_test(s, "lists become policy", test_build);
 	CU_add_test(s, "the command line has no lines", test_command_line);
 	CU_add_test(s, "what is refused", test_refused);
 	CU_add_test(s, "URLs", test_urls);
 	CU_add_test(s, "what is no URL", test_no_urls);
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_tests();
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ipc/session.h"
+#include "tests/run.h"
 
 static char runtime[256];
 static char error[SESSION_ERROR_SIZE];
@@ -451,17 +452,11 @@ main(void)
 	    {"start time", start_time},
 	};
 	CU_pSuite suite;
-	unsigned failures;
 	size_t i;
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 1;
+	begin_tests();
 	suite = CU_add_suite("session", make_runtime, remove_runtime);
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		CU_add_test(suite, tests[i].name, tests[i].run);
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_tests();
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/run.h"
 #include "tests/unit/vfs/suites.h"
 
 void
@@ -50,21 +51,15 @@ main(void)
 	    {"providers", provider_tests},
 	};
 	const struct test_row *row;
-	unsigned failures;
 	CU_pSuite suite;
 	size_t i;
 
 	umask(0);
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 1;
+	begin_tests();
 	for (i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
 		suite = CU_add_suite(suites[i].name, NULL, NULL);
 		for (row = suites[i].rows; row->name != NULL; row++)
 			CU_add_test(suite, row->name, row->run);
 	}
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures != 0;
+	return run_tests();
 }

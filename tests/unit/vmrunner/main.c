@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "tests.h"
+#include "tests/run.h"
 
 int
 main(void)
@@ -21,18 +22,11 @@ main(void)
 	    CU_SUITE_INFO_NULL,
 	};
 	struct rlimit files;
-	unsigned failures;
 
 	/* Both ends of 256 commands are in this process. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
-	CU_cleanup_registry();
-	return failures == 0 ? 0 : 1;
+	return run_suites(suites);
 }
