@@ -128,6 +128,8 @@ class Exec(OneSandbox):
                             "lowerdir=/tmp/o/l,upperdir=/tmp/o/u,workdir=/tmp/o/w overlay /tmp/o/m && umount /tmp/o/m"),
                            ("fuse", "exec 5<>/dev/fuse")):
             with self.subTest(module=word):
+                if self.box.exec("grep", "-qw", word, "/proc/filesystems").code == 0:
+                    continue  # this kernel has it built in
                 self.assertEqual(self.box.exec("grep", "-c", f"^{word} ", "/proc/modules").out, b"0\n")
                 r = self.box.exec("sh", "-c", make)
                 self.assertEqual(r.code, 0, r)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
 import harness
@@ -14,25 +15,26 @@ from harness import BASE, Case, Sandbox, await_end, run, setUpModule, tearDownMo
 class Killed(Case):
     """SIGKILL of each process in turn ends the sandbox with one line that names it."""
 
+    CONFIG = BASE + 'mount "/scratch" { memory = "16M" }\nnetwork { allow = {"example.org"} }\n'
+
     def kill(self, name):
-        box = Sandbox().up()
+        box = Sandbox(self.CONFIG).up()
         pids = box.pids()
+        self.assertIn(name, pids)
+        before = time.monotonic()
         os.kill(pids[name], signal.SIGKILL)
         code = box.wait()
         await_end(pids.values())
+        print(f"{name}: all {len(pids)} processes gone in {(time.monotonic() - before) * 1000:.0f} ms", flush=True)
         said = box.said()
         box.end()
         self.assert_one_line(said, name)
         return code
 
-    def test_vmrunner(self):
-        self.assertEqual(self.kill("vmrunner"), 125)
-
-    def test_qemu(self):
-        self.assertEqual(self.kill("qemu"), 125)
-
-    def test_guard(self):
-        self.assertEqual(self.kill("guard"), 125)
+    def test_helpers(self):
+        for name in ("guard", "vmrunner", "qemu", "vfsd", "netproxy", "egress"):
+            with self.subTest(name):
+                self.assertEqual(self.kill(name), 125)
 
     def test_supervisor(self):
         self.assertEqual(self.kill("supervisor"), -signal.SIGKILL)
