@@ -9,7 +9,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler l
 run_packages=(qemu-system-x86 mmdebstrap e2fsprogs uidmap xz-utils zstd lz4 busybox-static ca-certificates)
 # What the checks need beside these.
 test_packages=(iproute2 clang libclang-rt-dev clang-format clang-tidy cppcheck libcunit1-dev mandoc strace python3 python3-venv git curl cpio
-	rsync sqlite3 make openssl nginx-light)
+	rsync sqlite3 make openssl nginx-light wget)
 
 steps=0
 step()
