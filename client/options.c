@@ -198,20 +198,27 @@ parse_one(struct options *o, unsigned command, char ***words)
 int
 options_parse(struct options *o, unsigned command, char **words)
 {
+	char **word = words;
+	size_t n = 0;
 	int rc;
 
 	memset(o, 0, sizeof(*o));
-	while (*words != NULL && (*words)[0] == '-' && (*words)[1] != '\0') {
-		if (strcmp(*words, "--") == 0) {
-			words++;
-			break;
+	while (*word != NULL && strcmp(*word, "--") != 0) {
+		if ((*word)[0] == '-' && (*word)[1] != '\0') {
+			rc = parse_one(o, command, &word);
+			if (rc < 0)
+				return rc;
+		} else if ((command & FOR_COMMAND) != 0) {
+			break; /* the words of a guest's command are not ours to look at */
+		} else {
+			words[n++] = *word++;
 		}
-		rc = parse_one(o, command, &words);
-		if (rc < 0)
-			return rc;
 	}
-	o->rest = words;
-	while (words[o->n_rest] != NULL)
+	word += *word != NULL && strcmp(*word, "--") == 0;
+	/* Those before "--" join those behind it. */
+	o->rest = word - n;
+	memmove(o->rest, words, n * sizeof(*words));
+	while (o->rest[o->n_rest] != NULL)
 		o->n_rest++;
 	return 0;
 }

@@ -2,9 +2,9 @@
 /*
  * The command line's options: one table for all commands, and the configuration that they mean.
  *
- * An option is `--name value` or `--name=value`, or a letter; `--` ends them, and so does the first
- * word that is none.  What is given more than once adds up where the option is a list, and the last
- * counts where it is not.
+ * An option is `--name value` or `--name=value`, or a letter; `--` ends them, and where the words
+ * are a guest's command, so does the first word that is none.  What is given more than once adds up
+ * where the option is a list, and the last counts where it is not.
  */
 #ifndef GONDOLIN_CLIENT_OPTIONS_H
 #define GONDOLIN_CLIENT_OPTIONS_H
@@ -142,14 +142,15 @@ struct option_values {
 
 struct options {
 	struct option_values given[OPT_COUNT]; /* pointers into argv, or `fixed`, or "" */
-	char **rest;                           /* what follows the options */
+	char **rest;                           /* what is no option */
 	size_t n_rest;
 	char error[OPTIONS_ERROR_SIZE];
 };
 
 /*
- * Reads the options of one command from words (NULL-terminated; without the command's name).
- * Returns 0; -EINVAL with o->error, a line that names the option and what it takes.
+ * Reads the options of one command from words (NULL-terminated; without the command's name), and
+ * gathers the others, in their order, where o->rest points within it.  Returns 0; -EINVAL with
+ * o->error, a line that names the option and what it takes.
  */
 int options_parse(struct options *o, unsigned command, char **words);
 

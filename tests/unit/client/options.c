@@ -234,6 +234,7 @@ test_rest(void)
 	char *words[] = {"--env", "A=1", "-e", "B", "-t", "--", "--image", "x", NULL};
 	char *bare[] = {"-t", "ls", "--image", "x", NULL};
 	char *dash[] = {"-", "x", NULL};
+	char *mixed[] = {"url", "--config", "f", "-", "--", "--json", NULL};
 	struct options o;
 
 	CU_ASSERT_EQUAL_FATAL(options_parse(&o, FOR_EXEC, words), 0);
@@ -250,6 +251,16 @@ test_rest(void)
 
 	CU_ASSERT_EQUAL_FATAL(options_parse(&o, FOR_EXEC, dash), 0);
 	CU_ASSERT_EQUAL(o.n_rest, 2);
+	options_clear(&o);
+
+	/* Only a guest's command has options that are not ours. */
+	CU_ASSERT_EQUAL_FATAL(options_parse(&o, FOR_POLICY, mixed), 0);
+	CU_ASSERT_EQUAL(o.n_rest, 3);
+	CU_ASSERT_STRING_EQUAL(o.rest[0], "url");
+	CU_ASSERT_STRING_EQUAL(o.rest[1], "-");
+	CU_ASSERT_STRING_EQUAL(o.rest[2], "--json");
+	CU_ASSERT_PTR_NULL(o.rest[3]);
+	CU_ASSERT(options_has(&o, OPT_CONFIG) && !options_has(&o, OPT_JSON));
 	options_clear(&o);
 }
 
