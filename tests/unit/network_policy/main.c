@@ -8,6 +8,7 @@
 #include "client/policy_url.h"
 #include "supervisor/network_policy.h"
 #include "tests/run.h"
+#include "tests/unit/network_policy/network_test.h"
 
 static int
 build(struct network_policy *p, const char *name, const char *text, char *error)
@@ -179,5 +180,6 @@ main(void)
 	CU_add_test(s, "what is refused", test_refused);
 	CU_add_test(s, "URLs", test_urls);
 	CU_add_test(s, "what is no URL", test_no_urls);
+	add_secrets_suite();
 	return run_tests();
 }
