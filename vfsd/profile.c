@@ -20,7 +20,8 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(epoll_pwait, "libev: wait"),
 #endif
     ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
-    ALLOW(clock_gettime, "libev: ev_time; times of files in memory"),
+    ALLOW_ELSEWHERE(clock_gettime, "libev: ev_time; times of files in memory",
+	"hosts whose clock the vDSO cannot read"),
     ALLOW(read, "the guest's port"),
     ALLOW(write, "the guest's port; log_line"),
     ALLOW(writev, "the guest's port"),
@@ -68,7 +69,8 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(brk, "malloc"),
     ALLOW_IF(mmap, "malloc of large blocks; never code", ARG_LACKS(2, PROT_EXEC)),
     ALLOW(munmap, "free of large blocks"),
-    ALLOW(mremap, "realloc of large blocks"),
+    ALLOW_ELSEWHERE(
+	mremap, "realloc of large blocks", "other sizes of blocks, as the allocator likes"),
     ALLOW(exit_group, "the end"),
 };
 

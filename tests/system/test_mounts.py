@@ -43,6 +43,43 @@ int main(int argc, char **argv)
 }
 """
 
+# Each call that a shell's tools leave out, of those that reach the host.
+CALLS = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#define TRY(call) do { if ((call) < 0) { perror(#call); return 1; } } while (0)
+int main(void)
+{
+	int from = open("from", O_RDWR | O_CREAT, 0644), to = open("to", O_RDWR | O_CREAT, 0644);
+	struct statfs st;
+	struct stat owner;
+	char value[8];
+
+	TRY(write(from, "12345", 5));
+	TRY(fsync(from));
+	TRY(lseek(from, 0, SEEK_SET));
+	TRY(copy_file_range(from, NULL, to, NULL, 5, 0) - 5);
+	TRY(fallocate(to, 0, 0, 4096));
+	TRY(fdatasync(to));
+	TRY(fstatfs(to, &st));
+	TRY(fstat(to, &owner));
+	TRY(fchown(to, owner.st_uid, owner.st_gid));
+	TRY(fsetxattr(to, "user.test", "value", 5, 0));
+	TRY(fgetxattr(to, "user.test", value, sizeof(value)) - 5);
+	TRY(flistxattr(to, NULL, 0));
+	TRY(fremovexattr(to, "user.test"));
+	TRY(mknod("fifo", S_IFIFO | 0600, 0));
+	TRY(renameat2(AT_FDCWD, "from", AT_FDCWD, "to", RENAME_EXCHANGE));
+	TRY(renameat2(AT_FDCWD, "from", AT_FDCWD, "other", RENAME_NOREPLACE));
+	return 0;
+}
+"""
+
 
 class Files(Case):
     def setUp(self):
@@ -233,6 +270,18 @@ class Kinds(Files):
         r = run("gondolin", "audit", box.id)
         self.assertEqual(r.code, 0, r)
         self.assertIn(b"vfsd", r.out)
+
+
+class Calls(Files):
+    def test_calls_of_a_program(self):
+        self.folder("work")
+        self.program(CALLS, "work", "calls")
+        with Sandbox(BASE + f'mount "/work" {{ host = "{self.root}/work"  mode = rw  owner = keep }}\n') as box:
+            box.up()
+            self.sh(box, "cd /work && ./calls")
+        self.assertEqual(sorted(os.listdir(os.path.join(self.root, "work"))), ["calls", "fifo", "other", "to"])
+        self.assertEqual(self.read("work", "to"), "12345")
+        self.assertEqual(os.path.getsize(os.path.join(self.root, "work", "other")), 4096)
 
 
 class OneShot(Files):
