@@ -68,6 +68,7 @@ look(struct compare *c, const char *path, struct changes_print *p)
 {
 	int fd = changes_open(c->base->root, path, O_PATH), rc;
 
+	*p = (struct changes_print){.mode = 0};
 	/* ELOOP, ENOTDIR: what lies on the way is no directory (any more). */
 	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
 		return 0;

@@ -29,21 +29,31 @@ type_name(const struct change *c)
 
 /* ---- Showing ---- */
 
+/* What the guest made of it. */
+static void
+print_new(const struct change *c, const struct changes_entry *to)
+{
+	char target[NAME_SIZE];
+
+	if (to->type == TAR_SYMLINK)
+		printf(
+		    " -> %s", log_escape(target, sizeof(target), to->target, strlen(to->target)));
+	else if (c->kind == CHANGES_ADDED)
+		printf(" (mode %o)", to->mode);
+	else if (c->mode)
+		printf(" (mode %o to %o%s)", c->from.mode & 0777, to->mode,
+		    c->content ? ", content" : "");
+}
+
 static void
 print_change(const struct change *c)
 {
-	char name[NAME_SIZE], target[NAME_SIZE];
+	char name[NAME_SIZE];
 
 	log_escape(name, sizeof(name), c->path, strlen(c->path));
 	printf("%c %s%s", "ADM"[c->kind], name, strcmp(type_name(c), "directory") == 0 ? "/" : "");
-	if (c->to != NULL && c->to->type == TAR_SYMLINK)
-		printf(" -> %s",
-		    log_escape(target, sizeof(target), c->to->target, strlen(c->to->target)));
-	else if (c->kind == CHANGES_CHANGED && c->mode)
-		printf(" (mode %o to %o%s)", c->from.mode & 0777, c->to->mode,
-		    c->content ? ", content" : "");
-	else if (c->kind == CHANGES_ADDED)
-		printf(" (mode %o)", c->to->mode);
+	if (c->to != NULL)
+		print_new(c, c->to);
 	printf("%s\n", c->conflict ? "  ! changed on this host since the sandbox started" : "");
 }
 

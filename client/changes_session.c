@@ -231,38 +231,40 @@ open_note(const struct changes_session *s, const char *name, int *fd, char *erro
 	return *fd < 0 ? fail(error, -errno, "%s: %s", name, strerror(errno)) : 0;
 }
 
-/* One line each: "dev ino seconds nanoseconds" in the file's order. */
+/* A record of the file; dev, ino and time of change. */
+struct applied {
+	uint64_t dev, ino;
+	int64_t seconds, nanoseconds;
+};
+
 static void
 read_applied(struct changes_session *s)
 {
-	FILE *in = fdopen(dup(s->applied), "r");
-	unsigned long long dev, ino;
-	struct changes_print p = {0};
-	long long seconds;
-	long nanoseconds;
+	struct changes_print p = {.mode = 0};
+	struct applied a;
+	off_t at = 0;
 
-	if (in == NULL)
-		abort();
-	rewind(in);
-	while (s->n_prints < CHANGES_ENTRIES_MAX &&
-	       fscanf(in, "%llu %llu %lld %ld", &dev, &ino, &seconds, &nanoseconds) == 4) {
+	for (; s->n_prints < CHANGES_ENTRIES_MAX &&
+	       pread(s->applied, &a, sizeof(a), at) == (ssize_t)sizeof(a);
+	     at += (off_t)sizeof(a)) {
 		s->prints = reallocarray(s->prints, s->n_prints + 1, sizeof(p));
 		if (s->prints == NULL)
 			abort();
-		p.dev = dev;
-		p.ino = ino;
-		p.ctime = (struct timespec){.tv_sec = seconds, .tv_nsec = nanoseconds};
+		p.dev = a.dev;
+		p.ino = a.ino;
+		p.ctime = (struct timespec){.tv_sec = a.seconds, .tv_nsec = (long)a.nanoseconds};
 		s->prints[s->n_prints++] = p;
 	}
-	fclose(in);
 }
 
 void
 changes_session_note_applied(const struct changes_session *s, const struct changes_print *p)
 {
+	const struct applied a = {p->dev, p->ino, p->ctime.tv_sec, p->ctime.tv_nsec};
+
 	/* One that is missing makes the next change of that file a conflict: the safe side. */
-	(void)dprintf(s->applied, "%llu %llu %lld %ld\n", (unsigned long long)p->dev,
-	    (unsigned long long)p->ino, (long long)p->ctime.tv_sec, p->ctime.tv_nsec);
+	if (write(s->applied, &a, sizeof(a)) != (ssize_t)sizeof(a))
+		return;
 }
 
 int
