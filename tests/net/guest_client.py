@@ -8,7 +8,7 @@ Reads a JSON list of jobs from standard input and prints the list of their resul
         for each stream {"status": N or 0, "data": TEXT, "end": "end" or "reset" or "closed"}
   {"do": "dns", "packet": BYTES, "tcp": bool, "server": ADDRESS}
         the answer, or null
-  {"do": "connect", "host": H, "port": P}
+  {"do": "connect", "host": H, "port": P, "wait": SECONDS}
         "open" or what went wrong
 """
 import json
@@ -60,7 +60,7 @@ def send(job):
 
 def connect(job):
     try:
-        socket.create_connection((job["host"], job["port"]), DEADLINE).close()
+        socket.create_connection((job["host"], job["port"]), job.get("wait", DEADLINE)).close()
     except OSError as error:
         return type(error).__name__
     return "open"
