@@ -218,7 +218,11 @@ def processes():
             with open(f"/proc/{name}/cmdline", "rb") as f:
                 line = f.read()
             exe = os.readlink(f"/proc/{name}/exe")
-            if exe.startswith(STAGE) or (b"qemu-system" in line and b"org.gondolin.agent" in line):
+            ours = exe.startswith(STAGE)
+            if b"qemu-system" in line and b"org.gondolin.agent" in line:
+                with open(f"/proc/{name}/mountinfo", encoding="utf-8") as f:
+                    ours = os.path.basename(STAGE) in f.read()  # its kernel is bound from a staged image
+            if ours:
                 if alive(int(name)):
                     found.add(int(name))
     return found
