@@ -9,19 +9,20 @@ ROWS = (("http-get", "HTTP download, MB/s"), ("https-get", "HTTPS download, MB/s
         ("idle", "idle, resident MiB"))
 RATIOS = (("ours", "gondolin"), ("ours", "kernel"), ("ours", "passt"), ("ours64k", "kernel64k"), ("ours64k", "sslsplit"), ("ours", "veth"))
 M, F = {}, {}
+number = lambda x: f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 for f in sys.argv[1:]:
     for l in open(f):
         r = json.loads(l)
         for k, _ in ROWS:
-            if r["test"].startswith(k):
+            if r["test"] == k or r["test"].startswith(k + "-"):
                 M.setdefault((r["backend"], k), []).extend(x["v"] for x in r["runs"]); F[r["backend"], k] = F.get((r["backend"], k), 0) + len(r["fail"])
                 break
 B = [b for b in dict.fromkeys(b for b, _ in M)]
 print("| | " + " | ".join(B) + " |\n|---" + "|---" * len(B) + "|")
 for k, what in ROWS:
-    cell = lambda b: f"{st.median(M[b, k]):.3g}" + (f" ({F[b, k]} failed)" if F[b, k] else "") if M.get((b, k)) else ("failed" if F.get((b, k)) else "-")
+    cell = lambda b: number(st.median(M[b, k])) + (f" ({F[b, k]} failed)" if F[b, k] else "") if M.get((b, k)) else ("failed" if F.get((b, k)) else "-")
     if any((b, k) in M for b in B): print(f"| {what} | " + " | ".join(cell(b) for b in B) + " |")
 print("\n| | " + " | ".join(f"{a} / {b}" for a, b in RATIOS) + " |\n|---" + "|---" * len(RATIOS) + "|")
 for k, what in ROWS:
     cell = lambda a, b: f"{st.median(M[a, k]) / st.median(M[b, k]):.3g}" if M.get((a, k)) and M.get((b, k)) else "-"
-    if any((a, k) in M for a, _ in RATIOS): print(f"| {what} | " + " | ".join(cell(a, b) for a, b in RATIOS) + " |")
+    if any(M.get((a, k)) and M.get((b, k)) for a, b in RATIOS): print(f"| {what} | " + " | ".join(cell(a, b) for a, b in RATIOS) + " |")
