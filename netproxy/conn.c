@@ -264,6 +264,8 @@ conn_sweep(struct netproxy *np)
 			c->deadline = UINT64_MAX;
 			c->protocol->late(c);
 		} else if (now >= c->deadline || now - c->active >= idle) {
+			if (now >= c->deadline)
+				conn_record(c, "too-slow");
 			conn_abort(c);
 		}
 	}

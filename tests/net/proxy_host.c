@@ -154,7 +154,7 @@ set_up_netproxy(const struct host *h)
 
 	setup.dns = (Gondolin__NetproxySetup__Dns)dns_of(h);
 	setup.mtu = h->mtu;
-	setup.handshake_ms = 10000;
+	setup.handshake_ms = h->request_ms < 10000 ? h->request_ms : 10000;
 	setup.request_ms = h->request_ms;
 	setup.idle_ms = 300000;
 	m.body_case = GONDOLIN__SUP_TO_NETPROXY__BODY_SETUP;

@@ -518,6 +518,14 @@ print(len(s))
         self.assertEqual(r.stdout, b"0\n", r.stderr)
         self.nothing_left()
 
+    def test_handshakes_that_never_end(self):
+        """Half a ClientHello, and not a byte at all: each ends, and the record says why."""
+        jobs = [{"do": "send", "host": "bad.test", "port": port, "data": data}
+                for port in (8080, 8443) for data in (["\x16\x03\x01\x02\x00\x01"], [])]
+        self.assertEqual(self.lan.jobs(*jobs), ["[reset]"] * 4)
+        self.assertEqual(self.lan.records.read_text().count("rule=too-slow"), 4)
+        self.nothing_left()
+
     def test_bodies_that_never_come(self):
         answer = self.lan.jobs({"do": "send", "host": "bad.test", "port": 8080, "data": [
             "POST /slow HTTP/1.1\r\nHost: bad.test:8080\r\nX: "]})[0]
