@@ -69,7 +69,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
 	struct vfs_transport transport = {.send = swallow};
-	struct vfs_server_config config = {.transport = &transport, .limits = {64, 16, 4}};
+	struct vfs_server_config config = {.transport = &transport,
+	    .limits = {.nodes = 64, .handles = 16, .locks = 4, .background = 8}};
 	struct vfs_server *server;
 	uint8_t *request;
 	size_t at = 1, n;
