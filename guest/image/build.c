@@ -2,12 +2,15 @@
 /* The builder: its steps in order. */
 #include "guest/image/build.h"
 
+#define ROOM_MIN (1u << 20) /* bytes; with fewer, that is why a step failed */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,6 +156,19 @@ tear_down(struct build *b)
 	free(b->work);
 }
 
+/* Programs that found no room say many things; the least that a file system keeps for them says it
+ * best. */
+static void
+explain_full_disk(struct build *b, const char *store)
+{
+	struct statvfs room;
+
+	if (b->work != NULL && statvfs(b->work, &room) == 0 &&
+	    room.f_bavail * room.f_frsize < ROOM_MIN)
+		image_fail(b->error, b->error_size, -ENOSPC,
+		    "the disk is full: free some space for %s, or set GONDOLIN_IMAGE_DIR", store);
+}
+
 int
 image_build(struct image_store *s, const struct image_build_options *options,
     char id[IMAGE_ID_LENGTH + 1], char *error, size_t error_size)
@@ -172,6 +188,8 @@ image_build(struct image_store *s, const struct image_build_options *options,
 		result = set_up(&b, s);
 	if (result == 0)
 		result = make_parts(&b);
+	if (result < 0 && result != -EINTR)
+		explain_full_disk(&b, s->path);
 	if (result == 0)
 		result = remove_work(&b);
 	if (result == 0)

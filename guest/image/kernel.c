@@ -143,7 +143,8 @@ update_lists(struct build *b)
 	struct program_words w = {.n = 0};
 	int result;
 
-	program_add(&w, "apt-get", "-q");
+	/* By itself it takes lists that it could not fetch for lists that are empty. */
+	program_add(&w, "apt-get", "-q", "-o", "APT::Update::Error-Mode=any");
 	result = add_apt_options(b, &w, true);
 	program_add(&w, "update");
 	if (result == 0)

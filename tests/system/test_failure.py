@@ -237,6 +237,14 @@ class Host(Case):
                     "No space left on device")
         self.assertEqual(os.listdir(folder), ["filler"])
 
+    def test_no_room_for_an_image(self):
+        folder = self.small("store", 16 << 20)
+        env = harness.environment(GONDOLIN_IMAGE_DIR=folder)
+        r = run("gondolin", "image", "build", "mini", "--quiet", env=env)
+        self.assertNotEqual(r.code, 0)
+        self.assert_one_line(r.err, "the disk is full", folder, "GONDOLIN_IMAGE_DIR")
+        self.assertEqual(os.listdir(os.path.join(folder, "objects")), [])
+
     def test_no_room_for_the_audit_log(self):
         """What cannot be recorded does not happen: the sandbox ends when its log is full."""
         folder = self.small("log", 16 << 10)
