@@ -36,7 +36,7 @@ static const struct jail_syscall syscalls[] = {
 	"the OpenSSL of other releases", ARG_IS(1, FUTEX_WAKE_PRIVATE)),
     ALLOW(brk, "malloc"),
     ALLOW_IF(mmap, "malloc of large blocks; never code", ARG_LACKS(2, PROT_EXEC)),
-    ALLOW(munmap, "free of large blocks"),
+    ALLOW_ELSEWHERE(munmap, "free of large blocks", "moments when the allocator gives one back"),
     ALLOW_ELSEWHERE(
 	mremap, "realloc of large blocks", "other sizes of blocks, as the allocator likes"),
     ALLOW_IF_ELSEWHERE(madvise, "malloc: memory given back",
