@@ -4,7 +4,7 @@
  *
  * Every connection that the guest opens is made again from this process to the same IPv4
  * destination, and bytes, half-closes and resets are carried both ways.  There is no policy here at
- * all.
+ * all.  SIGUSR1 ends it once every flow is over, SIGTERM at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,13 +49,15 @@ struct program {
 	struct relay *dead;
 };
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, settling;
 
 static void
 on_signal(int number)
 {
-	(void)number;
-	stopped = 1;
+	if (number == SIGUSR1)
+		settling = 1;
+	else
+		stopped = 1;
 }
 
 static void
@@ -279,6 +281,16 @@ timeout_ms(const struct program *g, uint64_t now)
 	return deadline - now > 3600000000u ? 3600000 : (int)((deadline - now + 999) / 1000);
 }
 
+/* Every flow is over: the last acknowledgement of each came, too. */
+static bool
+is_settled(const struct program *g)
+{
+	struct stack_counters c;
+
+	stack_counters(g->stack, &c);
+	return c.flows == c.time_wait;
+}
+
 static void
 serve(struct program *g)
 {
@@ -288,7 +300,7 @@ serve(struct program *g)
 	int i, n;
 
 	link_watch(g, EPOLL_CTL_ADD, false);
-	while (!stopped) {
+	while (!stopped && !(settling && is_settled(g))) {
 		n = epoll_wait(g->epoll, events, EVENTS, more ? 0 : timeout_ms(g, now));
 		now = clock_us();
 		i = stack_input(g->stack, INPUT_BUDGET, now);
@@ -376,6 +388,7 @@ prepare(struct program *g, int fd)
 
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGUSR1, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;

@@ -8,7 +8,9 @@ how many bytes the large transfers have (256 MiB; the full run is 1 GiB).
 import os
 import pathlib
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,7 +70,14 @@ class Lan:
                                str(number)], capture_output=True, text=True, timeout=DEADLINE)
 
     def end(self):
-        """Ends everything and returns the stack's counters."""
+        """Ends everything once the flows are over, and returns the stack's counters."""
+        for children in pathlib.Path("/proc").glob(f"{self.processes[-1].pid}/task/*/children"):
+            for relay in map(int, children.read_text().split()):
+                # A last acknowledgement that the link lost is sent again.
+                pidfd = os.pidfd_open(relay)
+                os.kill(relay, signal.SIGUSR1)
+                select.select([pidfd], [], [], 60)
+                os.close(pidfd)
         for process in reversed(self.processes):
             process.terminate()
             try:
