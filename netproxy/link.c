@@ -33,7 +33,7 @@ socket_send(struct link *base, const struct link_frame *frames, unsigned n)
 	} while (sent < 0 && errno == EINTR);
 	if (sent >= 0)
 		return sent;
-	/* ENOBUFS, ENOMEM: the kernel is short of memory for now, as good as full. */
+	/* ENOBUFS, ENOMEM: the kernel is short of memory, as good as full. */
 	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
 		return 0;
 	return -errno;

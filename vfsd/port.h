@@ -48,8 +48,8 @@ void port_open(struct vfsd *v, int fd);
 void port_close(struct vfsd *v);
 
 /*
- * Serves what has arrived, as far as replies leave; watches what the port waits for now.  Once each
- * in a round of the event loop, the second when nothing more is sent.
+ * Serves what has arrived, as far as replies leave; then watches what the port waits for.  Once
+ * each in a round of the event loop, the second when nothing more is sent.
  */
 void port_serve(struct vfsd *v);
 void port_watch(struct vfsd *v);
