@@ -53,18 +53,6 @@ client_fail_reported(struct gondolin_error *error, int code, const char *message
 	return code;
 }
 
-ProtobufCBinaryData
-client_bytes(const char *s)
-{
-	ProtobufCBinaryData b = {.len = 0, .data = NULL};
-
-	if (s != NULL) {
-		b.len = strlen(s);
-		memcpy(&b.data, &s, sizeof(s)); /* packing only reads it */
-	}
-	return b;
-}
-
 int
 client_send(int control, const Gondolin__ClientToVmrunner *message, const int *fds, size_t n_fds)
 {

@@ -31,9 +31,6 @@ int client_fail(struct gondolin_error *error, int code, const char *format, ...)
 /* The same for what gondolin-supervisor wrote to stderr already. */
 int client_fail_reported(struct gondolin_error *error, int code, const char *message);
 
-/* Bytes of a protobuf field that is only read; s may be NULL (empty). */
-ProtobufCBinaryData client_bytes(const char *s);
-
 /*
  * Sends one message on a non-blocking control socket, waiting up to ten seconds for room.
  * Returns 0 or -errno.

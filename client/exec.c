@@ -242,7 +242,7 @@ bytes_list(const char *const *list, size_t n)
 	if (b == NULL)
 		abort();
 	for (i = 0; i < n; i++)
-		b[i] = client_bytes(list[i]);
+		b[i] = ipc_text(list[i]);
 	return b;
 }
 
@@ -269,8 +269,8 @@ client_exec_begin(int control, const struct gondolin_exec_options *o,
 	e.argv = bytes_list(o->argv, e.n_argv);
 	e.n_env = count(o->env);
 	e.env = bytes_list(o->env, e.n_env);
-	e.user = client_bytes(o->user);
-	e.cwd = client_bytes(o->cwd);
+	e.user = ipc_text(o->user);
+	e.cwd = ipc_text(o->cwd);
 	e.tty = o->tty;
 	e.rows = o->tty ? size_or(o->rows, ROWS_DEFAULT) : 0;
 	e.columns = o->tty ? size_or(o->columns, COLUMNS_DEFAULT) : 0;

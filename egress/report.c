@@ -8,22 +8,6 @@
 #include "ipc/message.h"
 #include "ipc/outbound.h"
 
-static ProtobufCBinaryData
-bytes_of(const void *bytes, size_t n)
-{
-	ProtobufCBinaryData b = {.len = n};
-
-	/* Packing only reads. */
-	memcpy(&b.data, &bytes, sizeof(b.data));
-	return b;
-}
-
-static ProtobufCBinaryData
-text_bytes(const char *s)
-{
-	return bytes_of(s, s != NULL ? strlen(s) : 0);
-}
-
 /* ---- netproxy ---- */
 
 static void
@@ -50,8 +34,8 @@ list_headers(struct header_list *l, const struct fields *fields)
 	for (size_t i = 0; i < l->n; i++) {
 		f = fields_get(fields, i);
 		gondolin__outbound_header__init(&l->rows[i]);
-		l->rows[i].name = bytes_of(f.name, f.name_length);
-		l->rows[i].value = bytes_of(f.value, f.value_length);
+		l->rows[i].name = ipc_bytes(f.name, f.name_length);
+		l->rows[i].value = ipc_bytes(f.value, f.value_length);
 		l->list[i] = &l->rows[i];
 	}
 }
@@ -85,7 +69,7 @@ on_answer(void *ctx, const struct upstream_answer *a, int fd)
 	body.n_headers = headers.n;
 	body.has_length = a->has_length;
 	body.length = a->length;
-	body.body = bytes_of(a->body, a->body_length);
+	body.body = ipc_bytes(a->body, a->body_length);
 	body.end = a->end;
 	body.streamed = a->streamed;
 	body.trailers = trailers.list;
@@ -105,7 +89,7 @@ on_answer_end(void *ctx, const struct upstream_end *end)
 	list_headers(&trailers, end->trailers);
 	body.id = end->id;
 	body.length = end->length;
-	body.body = bytes_of(end->body, end->body_length);
+	body.body = ipc_bytes(end->body, end->body_length);
 	body.trailers = trailers.list;
 	body.n_trailers = trailers.n;
 	body.cause = (Gondolin__OutboundCause)end->cause;
@@ -123,8 +107,8 @@ on_refused(void *ctx, uint64_t id, const struct refusal *r)
 	body.id = id;
 	body.cause = (Gondolin__OutboundCause)r->cause;
 	body.status = cause_status(r->cause);
-	body.rule = text_bytes(r->rule);
-	body.text = text_bytes(r->text);
+	body.rule = ipc_text(r->rule);
+	body.text = ipc_text(r->text);
 	m.body_case = GONDOLIN__EGRESS_TO_NETPROXY__BODY_REFUSED;
 	m.refused = &body;
 	tell(ctx, &m, -1);
@@ -146,13 +130,13 @@ on_resolved(
 	size_t i;
 
 	for (i = 0; i < a->n; i++)
-		addresses[i] = bytes_of(a->v[i].bytes, a->v[i].family == AF_INET ? 4 : 16);
+		addresses[i] = ipc_bytes(a->v[i].bytes, a->v[i].family == AF_INET ? 4 : 16);
 	body.id = id;
 	body.rcode = rcode_of(a->error);
 	body.addresses = addresses;
 	body.n_addresses = a->n;
 	body.ttl = a->ttl;
-	body.packet = bytes_of(packet, length);
+	body.packet = ipc_bytes(packet, length);
 	m.body_case = GONDOLIN__EGRESS_TO_NETPROXY__BODY_RESOLVED;
 	m.resolved = &body;
 	tell(ctx, &m, -1);
@@ -194,7 +178,7 @@ name_secrets(const struct egress *e, uint64_t bits, ProtobufCBinaryData *names)
 
 	for (i = 0; i < e->config.secrets.n; i++)
 		if ((bits >> i & 1) != 0)
-			names[n++] = text_bytes(e->config.secrets.v[i].name);
+			names[n++] = ipc_text(e->config.secrets.v[i].name);
 	return n;
 }
 
@@ -226,16 +210,16 @@ on_record(void *ctx, const struct upstream_record *u)
 
 	r.kind = kind_of(u->event);
 	r.id = u->id;
-	r.method = bytes_of(u->method.bytes, u->method.length);
+	r.method = ipc_bytes(u->method.bytes, u->method.length);
 	if (u->is_http)
-		r.scheme = text_bytes(u->https ? "https" : "http");
-	r.host = bytes_of(u->host.bytes, u->host.length);
+		r.scheme = ipc_text(u->https ? "https" : "http");
+	r.host = ipc_bytes(u->host.bytes, u->host.length);
 	r.port = u->port;
-	r.path = bytes_of(u->path.bytes, u->path.length);
+	r.path = ipc_bytes(u->path.bytes, u->path.length);
 	r.cut = u->cut;
 	r.status = u->status;
-	r.address = text_bytes(u->address);
-	r.rule = bytes_of(rule, strnlen(rule, 400));
+	r.address = ipc_text(u->address);
+	r.rule = ipc_bytes(rule, strnlen(rule, 400));
 	r.secrets = used;
 	r.n_secrets = name_secrets(e, u->used, used);
 	r.scrubbed = scrubbed;

@@ -82,8 +82,7 @@ put_refused(struct agent *a, uint32_t id, int error, const char *message)
 	snprintf(text, sizeof(text), "%s", message);
 	refused.id = id;
 	refused.error = (uint32_t)error;
-	refused.message.data = (uint8_t *)text;
-	refused.message.len = strlen(text);
+	refused.message = ipc_text(text);
 	m.body_case = GONDOLIN__GUEST_TO_HOST__BODY_REFUSED;
 	m.refused = &refused;
 	outbox_put_control(&a->out, &m);

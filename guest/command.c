@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "guest/agent_state.h"
+#include "ipc/message.h"
 
 /*
  * What is read of a terminal whose command has ended.  The kernel hangs the terminal up with its
@@ -367,8 +368,7 @@ start_pass(struct agent *a, struct command *c)
 		f.message[sizeof(f.message) - 1] = '\0';
 		refused.id = c->id;
 		refused.error = (uint32_t)f.error;
-		refused.message.data = (uint8_t *)f.message;
-		refused.message.len = strlen(f.message);
+		refused.message = ipc_text(f.message);
 		put(a, GONDOLIN__GUEST_TO_HOST__BODY_REFUSED, &refused);
 		/* Its next call after that write was _exit(2). */
 		a->options->system->reap(c->pid, &c->wait_status);

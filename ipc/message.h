@@ -12,6 +12,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define IPC_MESSAGE_MAX  65536u /* bytes of a packed message */
 #define IPC_REPEATED_MAX 1024u  /* elements of a repeated field */
@@ -30,5 +31,20 @@ ProtobufCMessage *ipc_message_decode(
  * where the envelope is empty.
  */
 const ProtobufCMessage *ipc_envelope_body(const ProtobufCMessage *envelope, uint32_t *tag);
+
+/* Bytes as a message's field.  They stay the caller's: protobuf-c's type is not const, but packing
+ * only reads. */
+static inline ProtobufCBinaryData
+ipc_bytes(const void *bytes, size_t n)
+{
+	return (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)bytes};
+}
+
+/* The same of a string without its NUL; NULL is no bytes. */
+static inline ProtobufCBinaryData
+ipc_text(const char *s)
+{
+	return ipc_bytes(s, s != NULL ? strlen(s) : 0);
+}
 
 #endif

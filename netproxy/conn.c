@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/message.h"
 #include "netproxy/classify.h"
 #include "netproxy/netproxy.h"
 
@@ -76,13 +77,10 @@ record_refused(
 	strncpy(copy, rule, RULE_MAX);
 	copy[RULE_MAX] = '\0';
 	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__REFUSED;
-	r.name.data = (uint8_t *)asked;
-	r.name.len = strlen(asked);
-	r.address.data = (uint8_t *)text;
-	r.address.len = strlen(text);
+	r.name = ipc_text(asked);
+	r.address = ipc_text(text);
 	r.port = a->destination.port;
-	r.rule.data = (uint8_t *)copy;
-	r.rule.len = strlen(copy);
+	r.rule = ipc_text(copy);
 	netproxy_record(np, &r);
 }
 

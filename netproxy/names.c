@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/message.h"
 #include "netproxy/netproxy.h"
 
 #define DNS_PORT      53u
@@ -40,8 +41,7 @@ record(struct netproxy *np, const struct dns_query *q, unsigned rcode)
 
 	snprintf(name, sizeof(name), "%s", q->name);
 	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__DNS;
-	r.name.data = (uint8_t *)name;
-	r.name.len = strlen(name);
+	r.name = ipc_text(name);
 	r.type = q->type;
 	r.status = rcode;
 	netproxy_record(np, &r);

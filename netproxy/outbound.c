@@ -11,21 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BYTES(text, n_)                               \
-	(ProtobufCBinaryData)                         \
-	{                                             \
-		.len = (n_), .data = bytes_of((text)) \
-	}
-
-/* protobuf-c's structures are not const; packing only reads. */
-static uint8_t *
-bytes_of(const void *p)
-{
-	uint8_t *bytes;
-
-	memcpy(&bytes, &p, sizeof(bytes));
-	return bytes;
-}
+#include "ipc/message.h"
 
 /* ---- What waits ---- */
 
@@ -135,8 +121,8 @@ put_headers(struct outbound *o, const struct http_field *fields, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		o->headers[i] = (Gondolin__OutboundHeader)GONDOLIN__OUTBOUND_HEADER__INIT;
-		o->headers[i].name = BYTES(fields[i].name.s, fields[i].name.n);
-		o->headers[i].value = BYTES(fields[i].value.s, fields[i].value.n);
+		o->headers[i].name = ipc_bytes(fields[i].name.s, fields[i].name.n);
+		o->headers[i].value = ipc_bytes(fields[i].value.s, fields[i].value.n);
 		o->header_pointers[i] = &o->headers[i];
 	}
 	return n;
@@ -159,19 +145,19 @@ fill_request(struct outbound *o, Gondolin__OutboundRequest *m, const struct exch
 	bool v4 = stack_address_is_v4(r->to->address);
 
 	m->https = r->https;
-	m->host = BYTES(r->host, strlen(r->host));
+	m->host = ipc_text(r->host);
 	m->port = r->port;
-	m->sni = BYTES(r->sni, strlen(r->sni));
-	m->destination = BYTES(r->destination, strlen(r->destination));
-	m->destination_address = BYTES(r->to->address + (v4 ? 12 : 0), v4 ? 4 : 16);
+	m->sni = ipc_text(r->sni);
+	m->destination = ipc_text(r->destination);
+	m->destination_address = ipc_bytes(r->to->address + (v4 ? 12 : 0), v4 ? 4 : 16);
 	m->destination_port = r->to->port;
-	m->method = BYTES(r->method.s, r->method.n);
-	m->path = BYTES(r->path.s, r->path.n);
+	m->method = ipc_bytes(r->method.s, r->method.n);
+	m->path = ipc_bytes(r->path.s, r->path.n);
 	m->n_headers = put_headers(o, r->fields, r->n_fields);
 	m->headers = o->header_pointers;
 	m->upgrade = r->websocket;
 	m->end = r->end;
-	m->body = BYTES(r->body, r->body_n);
+	m->body = ipc_bytes(r->body, r->body_n);
 	m->has_length = r->has_length;
 	m->length = r->length;
 	m->has_body = r->has_body;
@@ -231,7 +217,7 @@ outbound_resolve(struct outbound *o, struct outbound_lookup *l, const char *name
 	p->lookup = l;
 	l->pending = p;
 	resolve.id = p->id;
-	resolve.name = BYTES(name, strlen(name));
+	resolve.name = ipc_text(name);
 	resolve.type = type;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_RESOLVE;
 	m.resolve = &resolve;
@@ -254,7 +240,7 @@ outbound_connect(struct outbound *o, struct outbound_connection *c, const char *
 	p->connection = c;
 	c->pending = p;
 	connect.id = p->id;
-	connect.host = BYTES(host, strlen(host));
+	connect.host = ipc_text(host);
 	connect.port = port;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_CONNECT;
 	m.connect = &connect;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc/message.h"
 #include "supervisor/programs.h"
 #include "vfsd/profile.h"
 
@@ -92,12 +93,6 @@ mounts_send(struct mounts *m, Gondolin__SupToVfsd__BodyCase kind, void *body, in
 	return ipc_channel_send(&m->channel, &message.base, &fd, fd >= 0 ? 1 : 0);
 }
 
-static ProtobufCBinaryData
-text(const char *s)
-{
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
-}
-
 static int
 send_mount(struct mounts *m, struct mounts_row *r)
 {
@@ -107,14 +102,14 @@ send_mount(struct mounts *m, struct mounts_row *r)
 	size_t i;
 	int rc;
 
-	wish.path = text(c->path);
+	wish.path = ipc_text(c->path);
 	wish.provider = c->host == NULL               ? GONDOLIN__VFSD_MOUNT__PROVIDER__MEMORY
 			: c->mode == CONFIG_MOUNT_COW ? GONDOLIN__VFSD_MOUNT__PROVIDER__COW
 						      : GONDOLIN__VFSD_MOUNT__PROVIDER__HOST;
 	wish.read_only = c->mode == CONFIG_MOUNT_RO;
 	wish.memory = memory_of(c);
 	for (i = 0; i < c->hide.n; i++)
-		hide[i] = text(c->hide.v[i]);
+		hide[i] = ipc_text(c->hide.v[i]);
 	wish.n_hide = c->hide.n;
 	wish.hide = hide;
 	if (c->hide_mode == CONFIG_HIDE_SCRATCH)
@@ -193,7 +188,7 @@ send_setup(struct mounts *m)
 	m->channel.queue_max = MOUNT_MAX + 1;
 	for (i = 0; i < m->n && rc == 0; i++)
 		rc = send_mount(m, &m->rows[i]);
-	confine.user = text(m->config->user);
+	confine.user = ipc_text(m->config->user);
 	return rc < 0 ? rc : mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, &confine, -1);
 }
 

@@ -9,13 +9,8 @@
 #include <unistd.h>
 
 #include "ipc/changes.pb-c.h"
+#include "ipc/message.h"
 #include "supervisor/mounts.h"
-
-static ProtobufCBinaryData
-text(const char *s)
-{
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
-}
 
 /* A name of its own for each mount: the directory is new, and nobody but its user's. */
 static int
@@ -41,8 +36,8 @@ offer(const struct mounts_row *r, const struct session *s, size_t n)
 	uint8_t *bytes;
 	int rc;
 
-	m.path = text(r->config->path);
-	m.host = text(r->config->host);
+	m.path = ipc_text(r->config->path);
+	m.host = ipc_text(r->config->host);
 	m.dev = r->dev;
 	m.ino = r->ino;
 	m.uid = r->uid;

@@ -4,18 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/message.h"
 #include "supervisor/network.h"
 
 /* Patterns in one message: with hosts and texts at their longest it stays under IPC_MESSAGE_MAX. */
 #define PATTERNS_AT_ONCE 64u
-
-static ProtobufCBinaryData
-text(const char *s)
-{
-	if (s == NULL)
-		return (ProtobufCBinaryData){0};
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
-}
 
 static int
 to_netproxy(struct network *n, Gondolin__SupToNetproxy__BodyCase kind, void *body)
@@ -61,10 +54,10 @@ fill_patterns(struct patterns *out, const struct policy *p, size_t from)
 
 		snprintf(host, sizeof(out->hosts[0]), "%s%s", stars[v->kind], v->host);
 		gondolin__policy_pattern__init(m);
-		m->scheme = text(schemes[v->scheme]);
-		m->host = text(host);
+		m->scheme = ipc_text(schemes[v->scheme]);
+		m->host = ipc_text(host);
 		m->port = v->port;
-		m->text = text(v->text);
+		m->text = ipc_text(v->text);
 		m->line = v->line;
 		out->list[out->n] = m;
 	}
@@ -138,7 +131,7 @@ tcp_to_netproxy(struct network *n, const struct config_tcp *tcp)
 {
 	Gondolin__NetproxyTcp m = GONDOLIN__NETPROXY_TCP__INIT;
 
-	m.host = text(tcp->from.host);
+	m.host = ipc_text(tcp->from.host);
 	m.port = tcp->from.port;
 	return to_netproxy(n, GONDOLIN__SUP_TO_NETPROXY__BODY_TCP, &m);
 }
@@ -200,7 +193,7 @@ setup_of_egress(struct network *n)
 	size_t i;
 
 	for (i = 0; i < c->dns_trusted_server.n; i++)
-		servers[i] = text(c->dns_trusted_server.v[i]);
+		servers[i] = ipc_text(c->dns_trusted_server.v[i]);
 	fill_budget(&budget, &c->budget);
 	fill_budget(&host_budget, &c->host_budget);
 	fill_timeouts(&timeouts, &c->timeouts);
@@ -208,12 +201,12 @@ setup_of_egress(struct network *n)
 	m.servers = servers;
 	m.n_servers = c->dns_trusted_server.n;
 	m.websockets = c->websockets;
-	m.proxy = text(c->proxy);
+	m.proxy = ipc_text(c->proxy);
 	m.budget = &budget;
 	m.host_budget = &host_budget;
 	m.timeouts = &timeouts;
-	m.ca_bundle = text(c->ca_bundle);
-	m.hosts = text(c->hosts_file);
+	m.ca_bundle = ipc_text(c->ca_bundle);
+	m.hosts = ipc_text(c->hosts_file);
 	return to_egress(n, GONDOLIN__SUP_TO_EGRESS__BODY_SETUP, &m);
 }
 
@@ -222,9 +215,9 @@ tcp_to_egress(struct network *n, const struct config_tcp *tcp)
 {
 	Gondolin__EgressTcp m = GONDOLIN__EGRESS_TCP__INIT;
 
-	m.from_host = text(tcp->from.host);
+	m.from_host = ipc_text(tcp->from.host);
 	m.from_port = tcp->from.port;
-	m.to_host = text(tcp->to.host);
+	m.to_host = ipc_text(tcp->to.host);
 	m.to_port = tcp->to.port;
 	return to_egress(n, GONDOLIN__SUP_TO_EGRESS__BODY_TCP, &m);
 }
@@ -242,9 +235,9 @@ secret_to_egress(struct network *n, struct network_secret *s, const struct polic
 	fill_patterns(part, hosts, 0);
 	m.hosts = part->list;
 	m.n_hosts = part->n;
-	m.name = text(s->config->name);
-	m.value = (ProtobufCBinaryData){s->length, s->value};
-	m.placeholder = text(s->placeholder);
+	m.name = ipc_text(s->config->name);
+	m.value = ipc_bytes(s->value, s->length);
+	m.placeholder = ipc_text(s->placeholder);
 	m.header = (s->config->in & CONFIG_SECRET_HEADER) != 0;
 	m.query = (s->config->in & CONFIG_SECRET_QUERY) != 0;
 	m.body = (s->config->in & CONFIG_SECRET_BODY) != 0;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ipc/message.h"
 #include "supervisor/programs.h"
 #include "supervisor/sandbox_private.h"
 
@@ -70,19 +71,6 @@ sandbox_hand_machine(struct sandbox *s)
 	edge_close(&e[EDGE_CONSOLE]);
 }
 
-/* NULL is no bytes: vmrunner's own default. */
-static ProtobufCBinaryData
-bytes_of(char *s)
-{
-	ProtobufCBinaryData bytes = {0};
-
-	if (s != NULL) {
-		bytes.len = strlen(s);
-		bytes.data = (uint8_t *)s;
-	}
-	return bytes;
-}
-
 static void
 send_setup(struct sandbox *s)
 {
@@ -92,13 +80,13 @@ send_setup(struct sandbox *s)
 	size_t i;
 
 	for (i = 0; i < s->config->env.n; i++)
-		env[i] = bytes_of(s->config->env.v[i]);
+		env[i] = ipc_text(s->config->env.v[i]);
 	defaults.env = env;
 	defaults.n_env = s->config->env.n;
-	defaults.user = bytes_of(s->config->user);
-	defaults.cwd = bytes_of(s->config->cwd);
+	defaults.user = ipc_text(s->config->user);
+	defaults.cwd = ipc_text(s->config->cwd);
 	defaults.timeout_ms = s->config->timeout * 1000u;
-	setup.session_id = bytes_of(s->session.id);
+	setup.session_id = ipc_text(s->session.id);
 	setup.defaults = &defaults;
 	setup.trace_console = s->options->console;
 	send_to_vmrunner(s, GONDOLIN__SUP_TO_VMRUNNER__BODY_SETUP, &setup, NULL, 0);

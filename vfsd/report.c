@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc/message.h"
 #include "vfsd/vfsd.h"
 
 static void
@@ -84,12 +85,6 @@ report_held(struct vfsd *v, struct mount *m)
 	report_record(v, m, &last);
 }
 
-static ProtobufCBinaryData
-text(const char *s)
-{
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
-}
-
 void
 report_flush(struct vfsd *v)
 {
@@ -104,10 +99,10 @@ report_flush(struct vfsd *v)
 		const struct report_slot *slot = &v->report.slots[i];
 
 		gondolin__vfsd_record__init(&records[i]);
-		records[i].mount = text(slot->mount->path);
-		records[i].operation = text(slot->record.operation);
-		records[i].path = text(slot->path);
-		records[i].second = text(slot->second);
+		records[i].mount = ipc_text(slot->mount->path);
+		records[i].operation = ipc_text(slot->record.operation);
+		records[i].path = ipc_text(slot->path);
+		records[i].second = ipc_text(slot->second);
 		records[i].error = (uint32_t)-slot->record.result;
 		records[i].uid = slot->record.uid;
 		records[i].pid = slot->record.pid;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ipc/log.h"
+#include "ipc/message.h"
 #include "vmrunner/vmrunner.h"
 
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events);
@@ -136,8 +137,7 @@ client_refused(struct client *c, const struct refusal *r)
 	m.refused = &refused;
 	refused.code = r->code;
 	refused.sandbox = r->sandbox;
-	refused.message.data = (uint8_t *)message;
-	refused.message.len = strlen(message);
+	refused.message = ipc_text(message);
 	send_to(c, &m);
 	client_close(c);
 }

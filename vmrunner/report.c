@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/message.h"
 #include "vmrunner/vmrunner.h"
 
 #define RECORD_WORDS 64u
@@ -21,12 +22,6 @@ send_up(struct vmrunner *vm, const Gondolin__VmrunnerToSup *m)
 		vmrunner_end(vm, NULL);
 	else if (rc < 0)
 		vmrunner_end(vm, "the supervisor does not take messages");
-}
-
-static ProtobufCBinaryData
-text(const char *s)
-{
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
 }
 
 void
@@ -65,9 +60,8 @@ report_state(struct vmrunner *vm, Gondolin__VmrunnerMachineState__State state)
 	s.qemu_gone = vm->machine.gone;
 	if (state == GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__FAILED ||
 	    state == GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__STOPPED) {
-		s.reason = text(vm->machine.refusal.message);
-		s.console.data = (uint8_t *)tail;
-		s.console.len = console_tail(&vm->machine.console, tail);
+		s.reason = ipc_text(vm->machine.refusal.message);
+		s.console = ipc_bytes(tail, console_tail(&vm->machine.console, tail));
 	}
 	send_up(vm, &m);
 }
@@ -126,7 +120,7 @@ report_refused(struct vmrunner *vm, const Gondolin__AgentExec *e, const struct r
 	r.kind = GONDOLIN__VMRUNNER_RECORD__KIND__EXEC_REFUSED;
 	describe(&r, e, words);
 	r.status = (int32_t)why->code;
-	r.message = text(why->message);
+	r.message = ipc_text(why->message);
 	send_record(vm, &r);
 }
 
@@ -160,9 +154,9 @@ report_end(const struct command *c, const char *message)
 	r.status = c->status;
 	r.timed_out = c->timed_out;
 	if (c->path != NULL)
-		r.path = text(c->path);
+		r.path = ipc_text(c->path);
 	if (message != NULL)
-		r.message = text(message);
+		r.message = ipc_text(message);
 	r.bytes_in = c->bytes_in;
 	r.bytes_out = c->bytes_out;
 	send_record(c->vm, &r);

@@ -47,12 +47,6 @@ pair(int type, int fds[2])
 	CU_ASSERT_FATAL(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) == 0);
 }
 
-static ProtobufCBinaryData
-text(const char *s)
-{
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
-}
-
 /* Takes the next message of an edge; blocks. */
 static ProtobufCMessage *
 receive(int fd, const ProtobufCMessageDescriptor *type)
@@ -224,8 +218,8 @@ client_exec(struct client *c, const char *script, int *keep)
 {
 	Gondolin__ClientToVmrunner m = GONDOLIN__CLIENT_TO_VMRUNNER__INIT;
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv[] = {text("/bin/sh"), text("-c"), text(script)};
-	ProtobufCBinaryData env = text("PATH=/usr/bin:/bin");
+	ProtobufCBinaryData argv[] = {ipc_text("/bin/sh"), ipc_text("-c"), ipc_text(script)};
+	ProtobufCBinaryData env = ipc_text("PATH=/usr/bin:/bin");
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, fds[3];
 
 	client_connect(c);
@@ -235,8 +229,8 @@ client_exec(struct client *c, const char *script, int *keep)
 	e.argv = argv;
 	e.n_env = 1;
 	e.env = &env;
-	e.user = text(w.user);
-	e.cwd = text("/");
+	e.user = ipc_text(w.user);
+	e.cwd = ipc_text("/");
 	m.body_case = GONDOLIN__CLIENT_TO_VMRUNNER__BODY_EXEC;
 	m.exec = &e;
 	fds[0] = in[0];

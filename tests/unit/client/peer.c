@@ -238,7 +238,7 @@ peer_send_refused(struct peer *p, unsigned code, const char *message)
 	Gondolin__ControlRefused r = GONDOLIN__CONTROL_REFUSED__INIT;
 
 	r.code = code;
-	r.message = client_bytes(message);
+	r.message = ipc_text(message);
 	m.body_case = GONDOLIN__VMRUNNER_TO_CLIENT__BODY_REFUSED;
 	m.refused = &r;
 	send_message(p, &m);

@@ -295,7 +295,7 @@ static void
 ask(struct rig *r, struct rig_client *c, uint32_t *id)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 	Gondolin__HostToGuest *m;
 
 	e.n_argv = 1;
@@ -535,7 +535,7 @@ test_memory_bound(void)
 	static struct rig_client clients[AGENT_COMMANDS_MAX];
 	struct rig_client extra;
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 	struct agent_output *o;
 	struct command *c;
 	struct rig r;

@@ -15,7 +15,7 @@ static void
 exec_word(struct rig *r, struct rig_client *c, const char *word)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text(word);
+	ProtobufCBinaryData argv = ipc_text(word);
 
 	e.n_argv = 1;
 	e.argv = &argv;
@@ -77,7 +77,7 @@ static void
 test_file_record(void)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("/etc");
+	ProtobufCBinaryData argv = ipc_text("/etc");
 	Gondolin__VmrunnerToSup *record;
 	Gondolin__HostToGuest *m;
 	struct rig_client c;
@@ -196,7 +196,7 @@ static void
 test_signals(void)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 	Gondolin__HostToGuest *m;
 	struct agent_header h;
 	struct rig_client c;
@@ -299,7 +299,7 @@ static void
 bad_second_exec(struct rig *r, struct rig_client *c)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("again");
+	ProtobufCBinaryData argv = ipc_text("again");
 	struct rig_client first;
 
 	(void)rig_run(r, c, false);
@@ -317,7 +317,7 @@ bad_exec_without_pipes(struct rig *r, struct rig_client *c)
 {
 	Gondolin__ClientToVmrunner m = GONDOLIN__CLIENT_TO_VMRUNNER__INIT;
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 
 	rig_connect(r, c);
 	e.n_argv = 1;
@@ -390,7 +390,7 @@ test_no_files(void)
 {
 	Gondolin__ClientToVmrunner m = GONDOLIN__CLIENT_TO_VMRUNNER__INIT;
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 	struct rig_client c;
 	struct rig r;
 	int fds[3];

@@ -179,7 +179,7 @@ static void
 test_before_up(void)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 	Gondolin__HostToGuest *m;
 	struct rig_client c;
 	struct rig r;

@@ -42,19 +42,19 @@ test_checks(void)
 		int rc;
 
 		for (e.n_argv = 0; e.n_argv < 2 && rows[i].words[e.n_argv] != NULL; e.n_argv++)
-			argv[e.n_argv] = rig_text(rows[i].words[e.n_argv]);
+			argv[e.n_argv] = ipc_text(rows[i].words[e.n_argv]);
 		if (rows[i].length != 0)
 			argv[0].len = rows[i].length;
 		e.argv = argv;
 		if (rows[i].env != NULL) {
-			env = rig_text(rows[i].env);
+			env = ipc_text(rows[i].env);
 			e.n_env = 1;
 			e.env = &env;
 		}
 		if (rows[i].user != NULL)
-			e.user = rig_text(rows[i].user);
+			e.user = ipc_text(rows[i].user);
 		if (rows[i].cwd != NULL)
-			e.cwd = rig_text(rows[i].cwd);
+			e.cwd = ipc_text(rows[i].cwd);
 		e.tty = rows[i].tty;
 		e.rows = rows[i].rows;
 		if (rows[i].builtin)
@@ -104,14 +104,14 @@ test_defaults(void)
 	Gondolin__ExecDefaults d = GONDOLIN__EXEC_DEFAULTS__INIT;
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
 	ProtobufCBinaryData denv[] = {
-	    rig_text("A=1"), rig_text("B=1"), rig_text("A=2"), rig_text("AA=3")};
-	ProtobufCBinaryData env[] = {rig_text("B=x"), rig_text("C=y"), rig_text("B=z")};
-	ProtobufCBinaryData argv = rig_text("a");
+	    ipc_text("A=1"), ipc_text("B=1"), ipc_text("A=2"), ipc_text("AA=3")};
+	ProtobufCBinaryData env[] = {ipc_text("B=x"), ipc_text("C=y"), ipc_text("B=z")};
+	ProtobufCBinaryData argv = ipc_text("a");
 	Gondolin__AgentExec *out = NULL;
 	struct refusal r;
 
-	d.user = rig_text("nobody");
-	d.cwd = rig_text("/workspace");
+	d.user = ipc_text("nobody");
+	d.cwd = ipc_text("/workspace");
 	d.timeout_ms = 5000;
 	d.n_env = 4;
 	d.env = denv;
@@ -126,8 +126,8 @@ test_defaults(void)
 	CU_ASSERT(is(&out->env[0], "A=2") && is(&out->env[1], "AA=3"));
 	CU_ASSERT(is(&out->env[2], "C=y") && is(&out->env[3], "B=z"));
 	gondolin__agent_exec__free_unpacked(out, NULL);
-	e.user = rig_text("me");
-	e.cwd = rig_text("/");
+	e.user = ipc_text("me");
+	e.cwd = ipc_text("/");
 	e.no_timeout = true;
 	CU_ASSERT_EQUAL_FATAL(exec_build(&d, &e, &out, &r), 0);
 	CU_ASSERT(is(&out->user, "me") && is(&out->cwd, "/") && out->timeout_ms == 0);

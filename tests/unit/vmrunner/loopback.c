@@ -98,15 +98,15 @@ static void
 run(struct rig *r, struct rig_client *c, const char *script, bool tty)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv[] = {rig_text("/bin/sh"), rig_text("-c"), rig_text(script)};
-	ProtobufCBinaryData env = rig_text("PATH=/usr/bin:/bin");
+	ProtobufCBinaryData argv[] = {ipc_text("/bin/sh"), ipc_text("-c"), ipc_text(script)};
+	ProtobufCBinaryData env = ipc_text("PATH=/usr/bin:/bin");
 
 	e.n_argv = 3;
 	e.argv = argv;
 	e.n_env = 1;
 	e.env = &env;
 	e.tty = tty;
-	e.cwd = rig_text("/");
+	e.cwd = ipc_text("/");
 	rig_connect(r, c);
 	rig_exec(r, c, &e);
 }

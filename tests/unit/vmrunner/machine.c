@@ -38,7 +38,7 @@ static void
 exec_word(struct rig *r, struct rig_client *c)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 
 	e.n_argv = 1;
 	e.argv = &argv;

@@ -39,14 +39,14 @@ test_told(void)
 	Gondolin__VmrunnerNetwork network = GONDOLIN__VMRUNNER_NETWORK__INIT;
 	Gondolin__VmrunnerMachine attempt = GONDOLIN__VMRUNNER_MACHINE__INIT;
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData env[] = {rig_text("A=1"), rig_text("B=2=3")}, argv = rig_text("run");
+	ProtobufCBinaryData env[] = {ipc_text("A=1"), ipc_text("B=2=3")}, argv = ipc_text("run");
 	uint8_t bytes[AGENT_PAYLOAD_MAX];
 	Gondolin__HostToGuest *m;
 	struct agent_header h;
 	struct rig_client c;
 	struct rig r;
 
-	network.ca = rig_text("PEM");
+	network.ca = ipc_text("PEM");
 	network.n_env = 2;
 	network.env = env;
 	network.mtu = 65520;
@@ -170,7 +170,7 @@ test_order(void)
 	Gondolin__VmrunnerNetwork network = GONDOLIN__VMRUNNER_NETWORK__INIT;
 	struct rig r;
 
-	network.ca = rig_text("PEM");
+	network.ca = ipc_text("PEM");
 	network.mtu = 1500;
 	rig_init(&r, NULL);
 	order(&r, &network);

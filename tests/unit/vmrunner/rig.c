@@ -385,7 +385,7 @@ uint32_t
 rig_run(struct rig *r, struct rig_client *c, bool tty)
 {
 	Gondolin__ControlExec e = GONDOLIN__CONTROL_EXEC__INIT;
-	ProtobufCBinaryData argv = rig_text("run");
+	ProtobufCBinaryData argv = ipc_text("run");
 	Gondolin__HostToGuest *m;
 	uint32_t id;
 
@@ -466,10 +466,4 @@ rig_expect_exited(struct rig_client *c, int status)
 	CU_ASSERT_EQUAL(m->exited->status, status);
 	gondolin__vmrunner_to_client__free_unpacked(m, NULL);
 	CU_ASSERT(rig_answer(c, &end) == NULL && end);
-}
-
-ProtobufCBinaryData
-rig_text(const char *s)
-{
-	return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
 }

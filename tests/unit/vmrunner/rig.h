@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ipc/control.pb-c.h"
+#include "ipc/message.h"
 #include "vmrunner/vmrunner.h"
 
 struct rig {
@@ -86,8 +87,5 @@ Gondolin__VmrunnerToClient *rig_answer(struct rig_client *c, bool *end);
 void rig_expect_refused(struct rig_client *c, unsigned code, const char *part);
 void rig_expect_started(struct rig_client *c, uint32_t id);
 void rig_expect_exited(struct rig_client *c, int status);
-
-/* Text as the bytes of a message. */
-ProtobufCBinaryData rig_text(const char *s);
 
 #endif
