@@ -17,7 +17,7 @@ import threading
 SOURCE, SINK, ECHO, STALL, TURN, ASK = range(9001, 9007)
 CHUNK = 1 << 20
 DEADLINE = 600.0
-digests = {}
+digests, digested = {}, threading.Condition()
 
 
 def pattern(size, seed=1):
@@ -58,6 +58,12 @@ def read_to_end(s):
 # ---- The server's side
 
 
+def tell(name, digest):
+    with digested:
+        digests[name] = digest
+        digested.notify_all()
+
+
 def serve_source(s):
     for piece in pattern(int.from_bytes(read_exactly(s, 8), "big")):
         s.sendall(piece)
@@ -85,7 +91,7 @@ def serve_stall(s):
         view = memoryview(piece)
         while view:
             if not stalled and not writable.select(2):
-                digests[name] = b"stalled".ljust(64)
+                tell(name, b"stalled")
                 stalled = True
             writable.select()
             view = view[s.send(view):]
@@ -97,11 +103,15 @@ def serve_turn(s):
     name = read_exactly(s, 16)
     s.sendall(b"over to you")
     s.shutdown(socket.SHUT_WR)
-    digests[name] = read_to_end(s)[0]
+    tell(name, read_to_end(s)[0])
 
 
 def serve_ask(s):
-    s.sendall(digests.get(read_exactly(s, 16), b"").ljust(64))
+    """Answers once there is something to say."""
+    name = read_exactly(s, 16)
+    with digested:
+        digested.wait_for(lambda: name in digests, DEADLINE)
+        s.sendall(digests[name].ljust(64))
 
 
 def accept_all(listener, answer):
@@ -145,7 +155,7 @@ def serve(host, ready):
         target, args = (echo_all, (listener,)) if port == ECHO else (accept_all, (listener, answers[port]))
         threads.append(threading.Thread(target=target, args=args))
         threads[-1].start()
-    open(ready, "w").close()
+    open(ready, "w").close()  # tells who has it open
     for t in threads:
         t.join()
 
@@ -161,12 +171,6 @@ def ask(host, name):
     with dial(host, ASK) as s:
         s.sendall(name)
         return read_exactly(s, 64).strip()
-
-
-def ask_until(host, name):
-    while not (answer := ask(host, name)):
-        pass
-    return answer
 
 
 def download(host, size):
@@ -193,7 +197,7 @@ def half_close(host, size):
         for piece in pattern(size):
             s.sendall(piece)
         s.shutdown(socket.SHUT_WR)
-        assert ask_until(host, name) == pattern_digest(size), "the bytes differ"
+        assert ask(host, name) == pattern_digest(size), "the bytes differ"
 
 
 def zero_window(host, size):
@@ -201,7 +205,7 @@ def zero_window(host, size):
     name = os.urandom(16)
     with dial(host, STALL) as s:
         s.sendall(size.to_bytes(8, "big") + name)
-        assert ask_until(host, name) == b"stalled"
+        assert ask(host, name) == b"stalled"
         assert read_to_end(s) == (pattern_digest(size), size), "the bytes differ"
 
 

@@ -5,7 +5,7 @@
  *
  *	--netproxy PROGRAM --egress PROGRAM
  *	--ca FILE		where the sandbox's CA certificate is written
- *	--ready FILE		made when all is up
+ *	--ready FILE		opened and closed when all is up; made where it is not a FIFO
  *	--mtu N
  *	--dns synthetic|trusted|open	--server ADDRESS:PORT
  *	--allow PATTERN		[http://|https://]HOST[:PORT]; may be repeated

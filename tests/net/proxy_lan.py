@@ -6,7 +6,6 @@ names them.  Other names are asked of `Lan.resolver`.  What the misbehaving orig
 (http, port 8080) and `Lan.tls.requests` (https, port 8443).  With far=True there is one more, `Lan.far`, at the public
 address FAR, which is routed to a namespace of its own.
 """
-import ctypes
 import json
 import os
 import pathlib
@@ -19,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
+
+from ready import Ready, in_namespace, wait_for_ipv6
 
 HERE = pathlib.Path(__file__).resolve().parent
 BIN = pathlib.Path(os.environ.get("GONDOLIN_BUILD", HERE.parent.parent / "build/release")) / "bin"
@@ -41,16 +41,8 @@ def run(*command, **options):
     return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, **options)
 
 
-def wait_for(path, process):
-    end = time.monotonic() + 60
-    while not path.exists():
-        if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{path.name} did not appear; exit code {process.poll()}")
-        time.sleep(0.01)
-
-
 NGINX = """
-daemon off; master_process off; error_log {d}/error.log warn; pid {d}/nginx.pid;
+user root; daemon off; worker_processes 1; error_log {d}/error.log warn; pid {d}/nginx.pid;
 events {{ worker_connections 4096; }}
 http {{
   access_log {d}/access.log; client_max_body_size 0; client_body_temp_path {d}/body;
@@ -184,18 +176,19 @@ class Lan:
         self.start_origin()
         if far:
             self.start_far()
-        command = [BIN / "guestns", "--netns", self.guest, "--mtu", mtu, "--sockbuf", 4 << 20, "--ready",
-                   self.directory / "pump", "--spawn-dgram", "ip", "netns", "exec", self.host, BIN / "proxy_host",
+        pump, helpers = (Ready(self.directory / name) for name in ("pump", "helpers"))
+        command = [BIN / "guestns", "--netns", self.guest, "--mtu", mtu, "--sockbuf", 4 << 20, "--ready", pump.path,
+                   "--spawn-dgram", "ip", "netns", "exec", self.host, BIN / "proxy_host",
                    "--netproxy", BIN / "gondolin-netproxy", "--egress", BIN / "gondolin-egress", "--mtu", mtu,
-                   "--ca", self.directory / "guest-ca.pem", "--ready", self.directory / "ready",
+                   "--ca", self.directory / "guest-ca.pem", "--ready", helpers.path,
                    "--ca-bundle", self.directory / "ca.pem", "--hosts", self.directory / "hosts",
                    "--resolv-conf", self.directory / "resolv.conf", "--server", ORIGIN]
         for name, values in (("--allow", allow), ("--internal", internal)):
             for value in values:
                 command += [name, value]
         self.start([*command, *options], self.records)
-        wait_for(self.directory / "pump", self.processes[-1])
-        wait_for(self.directory / "ready", self.processes[-1])
+        for up in (pump, helpers):
+            up.wait(self.processes[-1])
         run("ip", "netns", "exec", self.guest, "sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=0")
 
     def make_files(self):
@@ -220,9 +213,15 @@ class Lan:
         (d / "origin.key").chmod(0o644)
 
     def start_origin(self):
-        self.start(["ip", "netns", "exec", self.host, "nginx", "-c", self.directory / "nginx.conf", "-e",
-                    self.directory / "error.log"], self.directory / "nginx.log")
-        wait_for(self.directory / "nginx.pid", self.processes[-1])
+        # nginx inherits its sockets: connections may come before it is up.
+        listeners = [in_namespace(self.host, lambda port=port: socket.create_server((ORIGIN, port), backlog=4096))
+                     for port in (80, 443)]
+        fds = [s.fileno() for s in listeners]
+        self.start(["nginx", "-c", self.directory / "nginx.conf", "-e", self.directory / "error.log"],
+                   self.directory / "nginx.log", pass_fds=fds,
+                   env={**os.environ, "NGINX": "".join(f"{fd};" for fd in fds)})
+        for listener in listeners:
+            listener.close()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.directory / "origin.pem", self.directory / "origin.key")
         self.bad = self.serve(self.host, lambda: Misbehaving((ORIGIN, 8080)))
@@ -239,28 +238,16 @@ class Lan:
         self.far = self.serve(self.world, lambda: Misbehaving((FAR, 8080)))
 
     def serve(self, namespace, make):
-        """A server in a thread, which may be in a namespace of its own."""
-        ready, made = threading.Event(), []
+        """A server of a namespace, in a thread."""
+        server = in_namespace(namespace, make)
+        self.servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        return server
 
-        def work():
-            fd = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-            if ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            os.close(fd)
-            made.append(make())
-            ready.set()
-            made[0].serve_forever(0.1)
-
-        threading.Thread(target=work, daemon=True).start()
-        if not ready.wait(30):
-            raise RuntimeError("an origin did not start")
-        self.servers.append(made[0])
-        return made[0]
-
-    def start(self, command, log):
+    def start(self, command, log, **options):
         with open(log, "w") as f:
             self.processes.append(subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=f,
-                                                   stderr=f))
+                                                   stderr=f, **options))
 
     def inside(self, *command, **options):
         """Runs a command as the guest, with the guest's resolver and CA."""
@@ -274,16 +261,7 @@ class Lan:
                                *map(str, command)], env=env, **options)
 
     def wait_for_ipv6(self):
-        """Until the guest's kernel took the router's advertisement and tried its address."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            routes = run("ip", "-n", self.guest, "-6", "route", "show", "default").stdout
-            addresses = run("ip", "-n", self.guest, "-6", "addr", "show", "scope", "global").stdout
-            if routes and "inet6" in addresses and "tentative" not in addresses:
-                return
-            if time.monotonic() > end:
-                raise RuntimeError(f"no IPv6: {routes} {addresses}")
-            time.sleep(0.1)
+        wait_for_ipv6(self.guest)
 
     def curl(self, *arguments):
         return self.inside("curl", "-sS", *arguments)

@@ -14,27 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from ready import Ready, ip  # noqa: E402
+
 BIN = pathlib.Path(os.environ.get("GONDOLIN_BUILD", HERE.parent.parent / "build/release")) / "bin"
 BYTES = int(os.environ.get("GONDOLIN_NET_BYTES", 256 << 20))
 ORIGIN = "10.77.0.1"
 DEADLINE = 600
 SPOILED = "100,100,200"  # 1 % lost, 1 % doubled, 2 % held back, in each direction
-
-
-def ip(*arguments):
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
-
-
-def wait_for(path, process):
-    end = time.monotonic() + 60
-    while not path.exists():
-        if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{path.name} did not appear; exit code {process.poll()}")
-        time.sleep(0.01)
 
 
 class Lan:
@@ -48,22 +38,22 @@ class Lan:
             ip("netns", "add", name)
             ip("-n", name, "link", "set", "lo", "up")
         ip("-n", self.host, "addr", "add", ORIGIN + "/32", "dev", "lo")
+        serve, relay, pump = (Ready(self.directory / name) for name in ("serve", "relay", "pump"))
         self.start("serve", ["ip", "netns", "exec", self.host, sys.executable, HERE / "peers.py", "serve", ORIGIN,
-                             self.directory / "serve"])
+                             serve.path])
+        serve.wait(self.processes[-1])
         # The sequence number wraps after the first MiB.
-        relay = ["ip", "netns", "exec", self.host, BIN / "stack_relay", "--mtu", str(mtu), "--isn", "0xfff00000",
-                 "--ready", self.directory / "relay"]
-        pump = [BIN / "guestns", "--netns", self.guest, "--mtu", str(mtu), "--sockbuf", "4194304", "--ready",
-                self.directory / "pump", *(["--impair", impair] if impair else []), "--spawn-dgram"]
-        self.start("pump", [*pump, *relay])
-        wait_for(self.directory / "relay", self.processes[-1])
+        self.start("pump", [BIN / "guestns", "--netns", self.guest, "--mtu", mtu, "--sockbuf", 4 << 20, "--ready",
+                            pump.path, *(["--impair", impair] if impair else []), "--spawn-dgram",
+                            "ip", "netns", "exec", self.host, BIN / "stack_relay", "--mtu", mtu, "--isn", "0xfff00000",
+                            "--ready", relay.path])
+        for up in (pump, relay):
+            up.wait(self.processes[-1])
 
     def start(self, name, command):
-        log = open(self.directory / f"{name}.log", "w")
-        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        log.close()
-        self.processes.append(process)
-        wait_for(self.directory / name, process)
+        with open(self.directory / f"{name}.log", "w") as log:
+            self.processes.append(subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log,
+                                                   stderr=log))
 
     def run(self, part, number):
         return subprocess.run(["ip", "netns", "exec", self.guest, sys.executable, str(HERE / "peers.py"), part, ORIGIN,
