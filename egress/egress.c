@@ -151,15 +151,27 @@ on_supervisor_ended(void *ctx, int reason, const char *message)
 		egress_end(e, message != NULL ? message : strerror(-reason));
 }
 
+/* Nobody asks any more: what is open ends, and its records leave before we do. */
+static void
+say_last(void *ctx)
+{
+	struct egress *e = ctx;
+
+	upstream_cancel_all(e->upstream);
+	egress_flush_records(e);
+	egress_send_counters(e);
+}
+
 static void
 on_netproxy_ended(void *ctx, int reason, const char *message)
 {
 	struct egress *e = ctx;
 
 	/* It died, or the sandbox ends: its parent says which. */
-	if (reason == 0)
-		egress_end(e, NULL);
-	else if (message == NULL)
+	if (reason == 0) {
+		say_last(e);
+		ipc_channel_leave(&e->supervisor);
+	} else if (message == NULL)
 		egress_end(e, "netproxy broke its protocol");
 	else
 		egress_end(e, message);
@@ -222,6 +234,7 @@ egress_serve(struct egress *e, struct ev_loop *loop, int fd)
 	upstream_start(e->upstream, loop, &egress_events, e);
 	ipc_channel_open(
 	    &e->supervisor, loop, fd, &egress_supervisor_table, e, on_supervisor_ended);
+	e->supervisor.last_words = say_last;
 	e->supervisor.state = SUPERVISOR_READY;
 	/* After upstream's own: what ends in its turn is recorded in this one. */
 	ev_prepare_init(&e->flush, on_flush);

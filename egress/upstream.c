@@ -120,18 +120,25 @@ on_no_record(void *ctx, const struct upstream_record *r)
 }
 
 void
+upstream_cancel_all(struct upstream *u)
+{
+	size_t i;
+
+	for (i = 0; i < ASK_BUCKETS; i++)
+		while (u->asks[i] != NULL)
+			(void)upstream_cancel(u, u->asks[i]->id);
+}
+
+void
 upstream_free(struct upstream *u)
 {
 	static const struct upstream_events silent = {
 	    .refused = on_nothing, .answer_end = on_no_end, .record = on_no_record};
-	size_t i;
 
 	if (u == NULL)
 		return;
 	u->events = &silent;
-	for (i = 0; i < ASK_BUCKETS; i++)
-		while (u->asks[i] != NULL)
-			(void)upstream_cancel(u, u->asks[i]->id);
+	upstream_cancel_all(u);
 	transport_clear(u);
 	if (u->loop != NULL) {
 		ev_prepare_stop(u->loop, &u->prepare);

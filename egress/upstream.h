@@ -127,6 +127,9 @@ int upstream_new(struct upstream **out, struct upstream_config *config, struct r
 void upstream_start(
     struct upstream *u, struct ev_loop *loop, const struct upstream_events *events, void *ctx);
 
+/* Cancels whatever is open: each leaves its record. */
+void upstream_cancel_all(struct upstream *u);
+
 /* Ends all without a word, and frees it. */
 void upstream_free(struct upstream *u);
 

@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ipc/message.h"
@@ -25,6 +28,15 @@ end(struct ipc_channel *c, int reason, const char *message)
 	c->ended(c->ctx, reason, message);
 }
 
+/* The peer sends nothing more. */
+static void
+said_all(struct ipc_channel *c)
+{
+	if (c->last_words != NULL)
+		c->last_words(c->ctx);
+	ipc_channel_leave(c);
+}
+
 static void
 on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -41,10 +53,12 @@ on_readable(struct ev_loop *loop, ev_io *w, int events)
 		rc = ipc_packet_receive(c->fd, &p);
 		if (rc == -EAGAIN)
 			return;
-		if (rc <= 0) {
+		if (rc == 0)
+			said_all(c);
+		if (rc < 0)
 			end(c, rc, NULL);
+		if (rc <= 0)
 			return;
-		}
 		rc = ipc_dispatch(c->table, c->ctx, c->state, &p, &name);
 		/* Where there is one message a turn, its handler may have freed the channel. */
 	} while (rc >= 0 && --left > 0 && ipc_channel_is_open(c));
@@ -84,6 +98,8 @@ on_writable(struct ev_loop *loop, ev_io *w, int events)
 	}
 	c->tail = NULL;
 	ev_io_stop(loop, w);
+	if (c->leaving)
+		end(c, 0, NULL);
 }
 
 void
@@ -108,17 +124,14 @@ ipc_channel_open(struct ipc_channel *c, struct ev_loop *loop, int fd, const stru
 	ev_io_start(loop, &c->readable);
 }
 
-void
-ipc_channel_close(struct ipc_channel *c)
+/* Stops and forgets what waits. */
+static void
+stop(struct ipc_channel *c)
 {
 	struct ipc_queued *q;
 
-	if (!ipc_channel_is_open(c))
-		return;
 	ev_io_stop(c->loop, &c->readable);
 	ev_io_stop(c->loop, &c->writable);
-	close(c->fd);
-	c->fd = -1;
 	while ((q = c->head) != NULL) {
 		c->head = q->next;
 		free_queued(q);
@@ -127,10 +140,73 @@ ipc_channel_close(struct ipc_channel *c)
 	c->queued = 0;
 }
 
+void
+ipc_channel_close(struct ipc_channel *c)
+{
+	if (!ipc_channel_is_open(c))
+		return;
+	stop(c);
+	close(c->fd);
+	c->fd = -1;
+}
+
 bool
 ipc_channel_is_open(const struct ipc_channel *c)
 {
 	return c->loop != NULL && c->fd >= 0;
+}
+
+void
+ipc_channel_leave(struct ipc_channel *c)
+{
+	if (!ipc_channel_is_open(c))
+		return;
+	ev_io_stop(c->loop, &c->readable);
+	c->leaving = true;
+	if (c->head == NULL)
+		end(c, 0, NULL);
+}
+
+void
+ipc_channel_shut(struct ipc_channel *c)
+{
+	if (!ipc_channel_is_open(c))
+		return;
+	stop(c);
+	(void)shutdown(c->fd, SHUT_WR);
+}
+
+/* Whole milliseconds of the monotonic clock. */
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void
+ipc_channel_hear_out(struct ipc_channel *c, int ms)
+{
+	IPC_SCRATCH uint8_t bytes[IPC_MESSAGE_MAX];
+	struct ipc_packet p = {.bytes = bytes};
+	const int64_t deadline = now_ms() + ms;
+	const char *name;
+	int64_t left;
+	int rc = 1;
+
+	while (ipc_channel_is_open(c) && (rc > 0 || rc == -EAGAIN) &&
+	       (left = deadline - now_ms()) > 0) {
+		struct pollfd readable = {.fd = c->fd, .events = POLLIN};
+
+		if (poll(&readable, 1, (int)left) <= 0)
+			continue;
+		rc = ipc_packet_receive(c->fd, &p);
+		if (rc > 0)
+			(void)ipc_dispatch(c->table, c->ctx, c->state, &p, &name);
+	}
+	ipc_channel_close(c);
 }
 
 static int

@@ -30,6 +30,12 @@ struct ipc_channel {
 	 * stopped and its fd closed.
 	 */
 	void (*ended)(void *ctx, int reason, const char *message);
+	/*
+	 * NULL once opened; the owner may set it.  Called once where the peer sends nothing more:
+	 * what is sent from it still reaches a peer that listens, before ended is called.
+	 */
+	void (*last_words)(void *ctx);
+	bool leaving; /* only the queue is left */
 	struct ev_loop *loop;
 	ev_io readable, writable;
 	struct ipc_queued *head, *tail;
@@ -51,6 +57,18 @@ ipc_channel_open(struct ipc_channel *c, struct ev_loop *loop, int fd, const stru
 void ipc_channel_close(struct ipc_channel *c);
 
 bool ipc_channel_is_open(const struct ipc_channel *c);
+
+/* Takes nothing more: when what is queued has been sent, _ended is called with reason 0. */
+void ipc_channel_leave(struct ipc_channel *c);
+
+/*
+ * The other side of it, in two steps, so that several peers leave at once.  _shut sends nothing
+ * more, drops what is queued and lets the peer know.  _hear_out then gives the peer at most ms
+ * milliseconds to say its last and to close; messages that the channel's state does not admit are
+ * dropped.  It closes, and _ended is not called.  Both do nothing on a channel that is closed.
+ */
+void ipc_channel_shut(struct ipc_channel *c);
+void ipc_channel_hear_out(struct ipc_channel *c, int ms);
 
 /*
  * Sends, or queues where the socket is full (descriptors are duplicated into the queue).  The

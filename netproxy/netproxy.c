@@ -75,14 +75,41 @@ netproxy_record(struct netproxy *np, Gondolin__NetproxyRecord *r)
 	np->records_held = 0;
 }
 
+/* The guest is gone: what was not recorded each is counted by one more record. */
+static void
+say_last(void *ctx)
+{
+	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
+	struct netproxy *np = ctx;
+
+	if (np->records_held == 0)
+		return;
+	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__MORE;
+	np->records_held--; /* this one stands for it */
+	np->records_n = 0;
+	netproxy_record(np, &r);
+}
+
+static void
+leave(struct netproxy *np)
+{
+	ev_io_stop(np->loop, &np->link_readable);
+	ev_io_stop(np->loop, &np->link_writable);
+	say_last(np);
+	ipc_channel_leave(&np->supervisor);
+}
+
 /* ---- The loop ---- */
 
 static void
 link_failed(struct netproxy *np, int rc)
 {
+	if (rc != -EPIPE && rc != -ECONNRESET && rc != -ECONNREFUSED) {
+		netproxy_end(np, strerror(-rc));
+		return;
+	}
 	/* The machine's end of the link closed: so does all. */
-	netproxy_end(
-	    np, rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED ? NULL : strerror(-rc));
+	leave(np);
 }
 
 static void
@@ -223,7 +250,7 @@ on_egress_ended(void *ctx, int reason, const char *message)
 
 	/* It died, or the sandbox ends: its parent says which. */
 	if (reason == 0)
-		netproxy_end(np, NULL);
+		leave(np);
 	else
 		netproxy_end(np, message != NULL ? message : strerror(-reason));
 }
@@ -237,6 +264,7 @@ netproxy_serve(struct netproxy *np, int fd)
 	int rc;
 
 	ipc_channel_open(&np->supervisor, np->loop, fd, &supervisor_table, np, on_supervisor_ended);
+	np->supervisor.last_words = say_last;
 	np->supervisor.state = SUPERVISOR_SERVE;
 	memcpy(&ready.ca.data, &pem, sizeof(pem));
 	ready.ca.len = strlen(pem);

@@ -34,6 +34,13 @@ struct edge_row {
 
 extern const struct edge_row edge_rows[EDGES];
 
+/* States of the supervisor's channel to a helper. */
+enum {
+	HELPER_AWAITED = 1, /* it is to answer Ready from inside its jail */
+	HELPER_RUNNING = 2,
+	HELPER_LEAVING = 4, /* the sandbox ended: only records are heard */
+};
+
 /* The two ends of an edge while the supervisor still holds them; -1 = handed out, or not made. */
 struct edge {
 	int a, b;

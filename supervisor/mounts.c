@@ -15,9 +15,6 @@
 /* Of what the guest writes, where max-bytes says nothing. */
 #define COW_BYTES_DEFAULT (1ull << 30)
 
-/* States of the channel. */
-enum { AWAIT_READY = 1, RUNNING = 2 };
-
 _Static_assert(MOUNT_MAX == 64, "sandbox.conf(5) says how many mounts there can be");
 
 /* ---- Directories ---- */
@@ -137,7 +134,7 @@ on_ready(void *ctx, const void *body, int *fds, size_t n_fds)
 	(void)body;
 	(void)fds;
 	(void)n_fds;
-	m->channel.state = RUNNING;
+	m->channel.state = HELPER_RUNNING;
 	m->events->ready(m->ctx);
 	return 0;
 }
@@ -154,8 +151,9 @@ on_records(void *ctx, const void *body, int *fds, size_t n_fds)
 }
 
 static const struct ipc_row vfsd_rows[] = {
-    {GONDOLIN__VFSD_TO_SUP__BODY_READY, "Ready", AWAIT_READY, 0, 0, on_ready},
-    {GONDOLIN__VFSD_TO_SUP__BODY_RECORDS, "Records", RUNNING, 0, 0, on_records},
+    {GONDOLIN__VFSD_TO_SUP__BODY_READY, "Ready", HELPER_AWAITED, 0, 0, on_ready},
+    {GONDOLIN__VFSD_TO_SUP__BODY_RECORDS, "Records", HELPER_RUNNING | HELPER_LEAVING, 0, 0,
+	on_records},
 };
 
 static const struct ipc_table vfsd_table = {
@@ -224,7 +222,7 @@ mounts_start(struct mounts *m, struct process *p, struct ev_loop *loop,
 	m->edge.b = -1;
 	ipc_channel_open(&m->channel, loop, m->edge.a, &vfsd_table, m, channel_ended);
 	m->edge.a = -1;
-	m->channel.state = AWAIT_READY;
+	m->channel.state = HELPER_AWAITED;
 	rc = send_setup(m);
 	if (rc < 0)
 		snprintf(error, error_size, "cannot speak to vfsd: %s", strerror(-rc));
@@ -237,7 +235,7 @@ mounts_hand_port(struct mounts *m, struct edge *port)
 	Gondolin__VfsdPort message = GONDOLIN__VFSD_PORT__INIT;
 	int rc;
 
-	if (m->channel.state != RUNNING || port->b < 0)
+	if (m->channel.state != HELPER_RUNNING || port->b < 0)
 		return 0;
 	rc = mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &message, port->b);
 	edge_close(port);

@@ -14,9 +14,6 @@
 #define LINK_BUFFER (4 << 20) /* bytes of frames under way, each direction */
 #define SETUP_MAX   2048u     /* messages of a set-up: what the configuration's caps allow */
 
-/* States of the channels. */
-enum { AWAIT_READY = 1, RUNNING = 2 };
-
 /* ---- Before the start ---- */
 
 /*
@@ -134,8 +131,8 @@ one_ready(struct network *n, struct ipc_channel *channel)
 {
 	int rc;
 
-	channel->state = RUNNING;
-	if (n->netproxy.state != RUNNING || n->egress.state != RUNNING)
+	channel->state = HELPER_RUNNING;
+	if (n->netproxy.state != HELPER_RUNNING || n->egress.state != HELPER_RUNNING)
 		return 0;
 	rc = hand_edges(n);
 	if (rc == 0)
@@ -206,8 +203,9 @@ on_egress_counters(void *ctx, const void *body, int *fds, size_t n_fds)
 }
 
 static const struct ipc_row netproxy_rows[] = {
-    {GONDOLIN__NETPROXY_TO_SUP__BODY_READY, "Ready", AWAIT_READY, 0, 0, on_netproxy_ready},
-    {GONDOLIN__NETPROXY_TO_SUP__BODY_RECORD, "Record", RUNNING, 0, 0, on_netproxy_record},
+    {GONDOLIN__NETPROXY_TO_SUP__BODY_READY, "Ready", HELPER_AWAITED, 0, 0, on_netproxy_ready},
+    {GONDOLIN__NETPROXY_TO_SUP__BODY_RECORD, "Record", HELPER_RUNNING | HELPER_LEAVING, 0, 0,
+	on_netproxy_record},
 };
 
 static const struct ipc_table netproxy_table = {
@@ -217,9 +215,10 @@ static const struct ipc_table netproxy_table = {
 };
 
 static const struct ipc_row egress_rows[] = {
-    {GONDOLIN__EGRESS_TO_SUP__BODY_READY, "Ready", AWAIT_READY, 0, 0, on_egress_ready},
-    {GONDOLIN__EGRESS_TO_SUP__BODY_RECORDS, "Records", RUNNING, 0, 0, on_egress_records},
-    {GONDOLIN__EGRESS_TO_SUP__BODY_COUNTERS, "Counters", RUNNING, 0, 0, on_egress_counters},
+    {GONDOLIN__EGRESS_TO_SUP__BODY_READY, "Ready", HELPER_AWAITED, 0, 0, on_egress_ready},
+    {GONDOLIN__EGRESS_TO_SUP__BODY_RECORDS, "Records", HELPER_RUNNING | HELPER_LEAVING, 0, 0,
+	on_egress_records},
+    {GONDOLIN__EGRESS_TO_SUP__BODY_COUNTERS, "Counters", HELPER_RUNNING, 0, 0, on_egress_counters},
 };
 
 static const struct ipc_table egress_table = {
@@ -279,7 +278,7 @@ open_channel(struct network *n, const struct start_row *row, struct ev_loop *loo
 	take(&e->b);
 	ipc_channel_open(channel, loop, e->a, row->table, n, row->ended);
 	e->a = -1;
-	channel->state = AWAIT_READY;
+	channel->state = HELPER_AWAITED;
 	channel->queue_max = SETUP_MAX;
 	return row->set_up(n);
 }
@@ -323,7 +322,8 @@ network_start(struct network *n, struct process *p, struct ev_loop *loop,
 bool
 network_is_ready(const struct network *n)
 {
-	return n->config == NULL || (n->netproxy.state == RUNNING && n->egress.state == RUNNING);
+	return n->config == NULL ||
+	       (n->netproxy.state == HELPER_RUNNING && n->egress.state == HELPER_RUNNING);
 }
 
 /* ---- What the guest is told ---- */

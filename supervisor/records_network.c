@@ -44,6 +44,7 @@ record_netproxy(struct audit_log *log, const Gondolin__NetproxyRecord *r)
 	    [GONDOLIN__NETPROXY_RECORD__KIND__DNS] = "dns",
 	    [GONDOLIN__NETPROXY_RECORD__KIND__REFUSED] = "connect-denied",
 	    [GONDOLIN__NETPROXY_RECORD__KIND__BAD_REQUEST] = "bad-request",
+	    [GONDOLIN__NETPROXY_RECORD__KIND__MORE] = "network-more",
 	};
 	const bool dns = r->kind == GONDOLIN__NETPROXY_RECORD__KIND__DNS;
 	struct json_writer *w;

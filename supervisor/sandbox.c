@@ -393,7 +393,8 @@ clean_up(struct sandbox *s)
 {
 	enum process_id id;
 
-	ipc_channel_close(&s->vmrunner);
+	process_end_now(&s->processes[PROCESS_QEMU]);
+	sandbox_hear_out(s);
 	mounts_clear(&s->mounts);
 	network_clear(&s->network);
 	for (id = 0; id < PROCESSES; id++)

@@ -6,6 +6,25 @@
 #include "supervisor/sandbox_private.h"
 
 #define COUNT_SECONDS .5
+#define HEAR_OUT_MS   250
+
+/* ---- The end ---- */
+
+void
+sandbox_hear_out(struct sandbox *s)
+{
+	struct ipc_channel *const all[] = {
+	    &s->network.netproxy, &s->network.egress, &s->mounts.channel, &s->vmrunner};
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		all[i]->state = HELPER_LEAVING;
+		ipc_channel_shut(all[i]);
+	}
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		ipc_channel_hear_out(all[i], HEAR_OUT_MS);
+	ev_timer_stop(s->loop, &s->counted);
+}
 
 /* ---- vfsd ---- */
 
@@ -35,7 +54,7 @@ vfsd_records(void *ctx, const Gondolin__VfsdRecords *r)
 	struct sandbox *s = ctx;
 	size_t i;
 
-	for (i = 0; i < r->n_records && s->phase != PHASE_ENDED; i++)
+	for (i = 0; i < r->n_records; i++)
 		sandbox_recorded(s, "vfsd", record_vfsd(&s->log, r->records[i]));
 }
 
@@ -118,8 +137,7 @@ egress_record(void *ctx, const Gondolin__EgressRecord *r)
 {
 	struct sandbox *s = ctx;
 
-	if (s->phase != PHASE_ENDED)
-		sandbox_recorded(s, "egress", record_egress(&s->log, r));
+	sandbox_recorded(s, "egress", record_egress(&s->log, r));
 }
 
 /* egress may be somebody else's by now: what it counts has to be a number that can be read back. */

@@ -21,9 +21,6 @@
 
 enum phase { PHASE_STARTING, PHASE_UP, PHASE_STOPPING, PHASE_ENDED };
 
-/* States of the channel to vmrunner. */
-enum { AWAIT_READY = 1, RUNNING = 2 };
-
 struct sandbox {
 	const struct config *config;
 	const struct sandbox_options *options;
@@ -110,5 +107,11 @@ bool sandbox_start_network(struct sandbox *s);
 
 /* Hands vfsd its end of the machine's port, as soon as both are there. */
 void sandbox_hand_port(struct sandbox *s);
+
+/*
+ * The guest is gone: takes what the helpers have still to record, for a moment each, and closes
+ * their edges.
+ */
+void sandbox_hear_out(struct sandbox *s);
 
 #endif

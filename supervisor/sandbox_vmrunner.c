@@ -56,7 +56,8 @@ sandbox_hand_machine(struct sandbox *s)
 	struct edge *e = s->machine.edges;
 	const int fds[] = {e[EDGE_AGENT].b, e[EDGE_QMP].b, e[EDGE_CONSOLE].b};
 
-	if (s->vmrunner.state != RUNNING || !network_is_ready(&s->network) || e[EDGE_AGENT].b < 0)
+	if (s->vmrunner.state != HELPER_RUNNING || !network_is_ready(&s->network) ||
+	    e[EDGE_AGENT].b < 0)
 		return;
 	if (s->machine.attempt == 1 && network_is_wanted(&s->network))
 		send_network(s);
@@ -161,7 +162,7 @@ on_ready(void *ctx, const void *body, int *fds, size_t n_fds)
 	(void)body;
 	(void)fds;
 	(void)n_fds;
-	s->vmrunner.state = RUNNING;
+	s->vmrunner.state = HELPER_RUNNING;
 	sandbox_hand_machine(s);
 	send_to_vmrunner(s, GONDOLIN__SUP_TO_VMRUNNER__BODY_SERVE, &serve, &s->control_fd, 1);
 	close(s->control_fd);
@@ -267,11 +268,12 @@ on_record(void *ctx, const void *body, int *fds, size_t n_fds)
 }
 
 static const struct ipc_row vmrunner_rows[] = {
-    {GONDOLIN__VMRUNNER_TO_SUP__BODY_READY, "Ready", AWAIT_READY, 0, 0, on_ready},
-    {GONDOLIN__VMRUNNER_TO_SUP__BODY_MACHINE_STATE, "MachineState", RUNNING, 0, 0,
+    {GONDOLIN__VMRUNNER_TO_SUP__BODY_READY, "Ready", HELPER_AWAITED, 0, 0, on_ready},
+    {GONDOLIN__VMRUNNER_TO_SUP__BODY_MACHINE_STATE, "MachineState", HELPER_RUNNING, 0, 0,
 	on_machine_state},
-    {GONDOLIN__VMRUNNER_TO_SUP__BODY_STOP, "Stop", RUNNING, 0, 0, on_stop},
-    {GONDOLIN__VMRUNNER_TO_SUP__BODY_RECORD, "Record", RUNNING, 0, 0, on_record},
+    {GONDOLIN__VMRUNNER_TO_SUP__BODY_STOP, "Stop", HELPER_RUNNING, 0, 0, on_stop},
+    {GONDOLIN__VMRUNNER_TO_SUP__BODY_RECORD, "Record", HELPER_RUNNING | HELPER_LEAVING, 0, 0,
+	on_record},
 };
 
 static const struct ipc_table vmrunner_table = {
@@ -324,7 +326,7 @@ sandbox_start_vmrunner(struct sandbox *s)
 	ipc_channel_open(
 	    &s->vmrunner, s->loop, s->vmrunner_edge.a, &vmrunner_table, s, vmrunner_ended);
 	s->vmrunner_edge.a = -1;
-	s->vmrunner.state = AWAIT_READY;
+	s->vmrunner.state = HELPER_AWAITED;
 	send_setup(s);
 	return s->phase != PHASE_ENDED;
 }

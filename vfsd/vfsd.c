@@ -63,6 +63,16 @@ vfsd_init(struct vfsd *v)
 	ev_timer_init(&v->locks, on_locks, VFS_LOCK_RETRY_MS / 1000., VFS_LOCK_RETRY_MS / 1000.);
 }
 
+/* The guest is gone: what is held is told before we go. */
+static void
+say_last(void *ctx)
+{
+	struct vfsd *v = ctx;
+
+	port_close(v);
+	report_flush(v);
+}
+
 static void
 on_supervisor_ended(void *ctx, int reason, const char *message)
 {
@@ -79,6 +89,7 @@ vfsd_serve(struct vfsd *v, struct ev_loop *loop, int fd)
 {
 	v->loop = loop;
 	ipc_channel_open(&v->supervisor, loop, fd, &supervisor_table, v, on_supervisor_ended);
+	v->supervisor.last_words = say_last;
 	v->supervisor.state = SUPERVISOR_SERVE;
 	ev_prepare_start(loop, &v->round);
 	report_ready(v);

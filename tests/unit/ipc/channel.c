@@ -271,6 +271,131 @@ closing_with_a_queue(void)
 }
 
 static void
+say_three(void *ctx)
+{
+	struct fixture *f = ctx;
+	uint8_t i;
+
+	for (i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(send_setup(f, 30000, (uint8_t)(0xf0 + i), NULL, 0), 0);
+}
+
+/* Takes messages at the bare end until the last one has that mark; returns how many. */
+static unsigned
+read_up_to(struct fixture *f, uint8_t mark)
+{
+	static uint8_t bytes[IPC_MESSAGE_MAX];
+	struct ipc_packet p = {.bytes = bytes};
+	unsigned n = 0;
+
+	do {
+		run(f);
+		CU_ASSERT_EQUAL_FATAL(ipc_packet_receive(f->far, &p), 1);
+		n++;
+	} while (p.bytes[p.length - 1] != mark);
+	return n;
+}
+
+/* A peer that only shut its side down still gets what waited and what is said last. */
+static void
+last_words(void)
+{
+	struct fixture f;
+	unsigned sent = 0;
+
+	open_fixture(&f);
+	while (f.near.channel.queued < 2) {
+		CU_ASSERT_EQUAL_FATAL(send_setup(&f, 30000, 'x', NULL, 0), 0);
+		sent++;
+	}
+	ipc_channel_leave(&f.near.channel);
+	CU_ASSERT_EQUAL(f.near.ends, 0);
+	say_three(&f);
+	CU_ASSERT_EQUAL(read_up_to(&f, 0xf2), sent + 3);
+	run(&f);
+	CU_ASSERT_EQUAL(f.near.ends, 1);
+	CU_ASSERT_EQUAL(f.near.reason, 0);
+	close_fixture(&f);
+
+	/* With nothing in the queue it ends at once, and once. */
+	open_fixture(&f);
+	ipc_channel_leave(&f.near.channel);
+	ipc_channel_leave(&f.near.channel);
+	CU_ASSERT_EQUAL(f.near.ends, 1);
+	close_fixture(&f);
+}
+
+static unsigned words;
+
+static void
+count_words(void *ctx)
+{
+	(void)ctx;
+	words++;
+}
+
+static void
+last_words_are_asked_for(void)
+{
+	struct fixture f;
+
+	open_fixture(&f);
+	words = 0;
+	f.near.channel.last_words = count_words;
+	while (f.near.channel.queued < 2)
+		CU_ASSERT_EQUAL_FATAL(send_setup(&f, 30000, 'x', NULL, 0), 0);
+	CU_ASSERT_EQUAL(send_setup(&f, 30000, 'y', NULL, 0), 0);
+	shutdown(f.far, SHUT_WR);
+	run(&f);
+	run(&f);
+	CU_ASSERT_EQUAL(words, 1);
+	CU_ASSERT_EQUAL(f.near.ends, 0);
+	(void)read_up_to(&f, 'y');
+	run(&f);
+	CU_ASSERT_EQUAL(f.near.ends, 1);
+	CU_ASSERT_EQUAL(words, 1);
+	close_fixture(&f);
+}
+
+/* Hears what its peer said, in the states that admit it; a peer that stays is left. */
+static void
+hearing_out(void)
+{
+	static uint8_t bytes[IPC_MESSAGE_MAX];
+	struct ipc_packet p = {.bytes = bytes};
+	struct fixture f;
+
+	open_fixture(&f);
+	CU_ASSERT_EQUAL(send_setup(&f, 10, 'x', NULL, 0), 0);
+	send_attempt(&f, 7, NULL, 0);
+	send_attempt(&f, 8, &f.far, 1);
+	ipc_channel_shut(&f.near.channel);
+	CU_ASSERT_EQUAL(ipc_packet_receive(f.far, &p), 1);
+	CU_ASSERT_EQUAL(ipc_packet_receive(f.far, &p), 0);
+	CU_ASSERT_EQUAL(send(f.far, "\xff\xff", 2, 0), 2);
+	send_attempt(&f, 9, NULL, 0);
+	close(f.far);
+	f.far = -1;
+	ipc_channel_hear_out(&f.near.channel, 60000);
+	CU_ASSERT_EQUAL(f.near.calls, 3);
+	CU_ASSERT_EQUAL(f.near.attempts[2], 9);
+	CU_ASSERT_EQUAL(f.near.ends, 0);
+	CU_ASSERT_FALSE(ipc_channel_is_open(&f.near.channel));
+	close_fixture(&f);
+
+	/* Not in this state; and the peer does not close. */
+	open_fixture(&f);
+	f.near.channel.state = 2;
+	send_attempt(&f, 7, &f.far, 1);
+	ipc_channel_shut(&f.near.channel);
+	ipc_channel_hear_out(&f.near.channel, 1);
+	CU_ASSERT_EQUAL(f.near.calls, 0);
+	ipc_channel_shut(&f.near.channel);
+	ipc_channel_hear_out(&f.near.channel, 1);
+	close_fixture(&f);
+}
+
+static void
 sizes(void)
 {
 	struct fixture f;
@@ -312,6 +437,9 @@ add_channel_suite(void)
 	CU_add_test(suite, "ends", ends);
 	CU_add_test(suite, "a slow reader", slow_reader);
 	CU_add_test(suite, "closing with a queue", closing_with_a_queue);
+	CU_add_test(suite, "leaving with a queue", last_words);
+	CU_add_test(suite, "last words are asked for", last_words_are_asked_for);
+	CU_add_test(suite, "hearing out", hearing_out);
 	CU_add_test(suite, "sizes", sizes);
 	CU_add_test(suite, "set-up calls", receive_now);
 }
