@@ -8,9 +8,9 @@
  * vmrunner for the agent.
  *
  * End: one reason, said once, the first that is known.  Then everything is killed and removed in
- * the order processes, session directory, guard.  Nothing that the guest wrote outlives it, so QEMU
- * is killed rather than shut down where its command has ended; `stop` and signals give the guest
- * SHUTDOWN_GRACE_MS.
+ * the order QEMU, helpers (once their last records are heard), session directory, guard.  Nothing
+ * that the guest wrote outlives it, so QEMU is killed rather than shut down where its command has
+ * ended; `stop` and signals give the guest SHUTDOWN_GRACE_MS.
  */
 #include <errno.h>
 #include <ev.h>

@@ -26,6 +26,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     seen = []
+    begun = threading.Event()  # the header of an upload to /open is here
 
     def take(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -49,11 +50,14 @@ class Origin(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def do_POST(self):  # noqa: N802
+        if self.path == "/open":
+            self.begun.set()
         body = hashlib.sha256(self.take()).hexdigest().encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # of a sandbox that ended
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -394,6 +398,21 @@ class Ends(Case):
 
     def test_qemu(self):
         self.kill("qemu")
+
+    def test_request_that_is_open_is_recorded(self):
+        log = os.path.join(harness.STAGE, "home", "open.jsonl")
+        name = f"plain.test:{ORIGIN.server_port}"
+        with Sandbox(network() + f'audit = "{log}"\n', env=environment()) as box:
+            request = f"POST /open HTTP/1.1\\r\\nHost: {name}\\r\\nContent-Length: 5\\r\\n\\r\\n"
+            client = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c",
+                                    f"(printf '{request}'; cat) | nc {name.replace(':', ' ')}"])
+            self.assertTrue(Origin.begun.wait(harness.DEADLINE))
+        client.communicate(timeout=harness.DEADLINE)
+        with open(log, encoding="utf-8") as f:
+            records = [json.loads(line) for line in f]
+        self.assertIn(("request-failed", "plain.test", "/open"),
+                      {(r["event"], r.get("host"), r.get("path")) for r in records})
+        self.assertEqual(records[-1]["event"], "sandbox-end")
 
     def test_supervisor(self):
         box = Sandbox(network(), env=environment()).up()
