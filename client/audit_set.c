@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compares the processes that a session's file names with the children that its supervisor has. */
+/* Compares the processes that a session's file names with those that its configuration asks for,
+ * and with the children that its supervisor has. */
 #include "client/audit_set.h"
 
 #include <errno.h>
@@ -42,22 +43,36 @@ count(const struct session_info *info, const char *name)
 	return n;
 }
 
+static bool
+is_declared(const struct session_info *info, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < info->n_declared; i++)
+		if (strcmp(info->declared[i], name) == 0)
+			return true;
+	return false;
+}
+
 static void
 check_names(const struct set *s)
 {
-	static const char *const always[] = {"guard", "qemu", "vmrunner"};
 	const struct session_process *p = s->info->processes;
 	size_t i;
 
-	for (i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-		if (count(s->info, always[i]) == 0)
-			differ(s, "%s: not in the session's file", always[i]);
-	if (count(s->info, "netproxy") != count(s->info, "egress"))
-		differ(s, "netproxy, egress: one without the other in the session's file");
-	for (i = 0; i < s->info->n_processes; i++)
+	for (i = 0; i < s->info->n_declared; i++)
+		if (count(s->info, s->info->declared[i]) == 0)
+			differ(s, "%s: the configuration asks for it, and it is missing",
+			    s->info->declared[i]);
+	for (i = 0; i < s->info->n_processes; i++) {
+		if (!is_declared(s->info, p[i].name))
+			differ(s,
+			    "%s: process %d is there, and the configuration does not ask for it",
+			    p[i].name, (int)p[i].pid);
 		if (count(s->info, p[i].name) > 1)
 			differ(s, "%s: process %d is one of several of that name", p[i].name,
 			    (int)p[i].pid);
+	}
 }
 
 /* Reads the children of a single-threaded process.  Returns how many there are, or -errno. */

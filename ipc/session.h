@@ -24,6 +24,7 @@
 #define SESSION_ID_SIZE       (SESSION_ID_MAX + 1)
 #define SESSION_TEXT_SIZE     256u  /* bytes of image, label and the like, with their NUL */
 #define SESSION_PATH_SIZE     4096u /* PATH_MAX */
+#define SESSION_NAME_SIZE     32u   /* bytes of a process's name, with its NUL */
 #define SESSION_PROCESSES_MAX 16u
 #define SESSION_FILE_MAX      65536u /* bytes of session.json */
 #define SESSION_ERROR_SIZE    512u
@@ -32,10 +33,10 @@ enum session_state { SESSION_STARTING, SESSION_RUNNING, SESSION_STOPPING };
 
 /* One host process of the sandbox. */
 struct session_process {
-	char name[32];       /* as in the audit: "vmrunner", "qemu" */
-	pid_t pid;           /* in the supervisor's pid namespace */
-	uid_t uid;           /* that it must have, seen from there */
-	uint64_t start_time; /* field 22 of /proc/PID/stat: tells a reused pid */
+	char name[SESSION_NAME_SIZE]; /* as in the audit: "vmrunner", "qemu" */
+	pid_t pid;                    /* in the supervisor's pid namespace */
+	uid_t uid;                    /* that it must have, seen from there */
+	uint64_t start_time;          /* field 22 of /proc/PID/stat: tells a reused pid */
 };
 
 /* What went through the sandbox's network so far; all 0 where it has none. */
@@ -63,6 +64,9 @@ struct session_info {
 	char config[SESSION_PATH_SIZE]; /* path as given; "" = none */
 	bool root_started;
 	struct session_network network;
+	/* Names of the processes that the configuration asks for, as the supervisor read it. */
+	char declared[SESSION_PROCESSES_MAX][SESSION_NAME_SIZE];
+	size_t n_declared;
 	struct session_process processes[SESSION_PROCESSES_MAX];
 	size_t n_processes;
 };

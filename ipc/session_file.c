@@ -149,6 +149,11 @@ put_info(struct json_writer *w, const struct session_info *info)
 	for (i = 0; i < N_NETWORK; i++)
 		put_field(w, &network_fields[i], &info->network);
 	json_close(w, '}');
+	json_key(w, "declared");
+	json_open(w, '[');
+	for (i = 0; i < info->n_declared; i++)
+		json_put_string(w, info->declared[i]);
+	json_close(w, ']');
 	json_key(w, "processes");
 	json_open(w, '[');
 	for (i = 0; i < info->n_processes; i++) {
@@ -281,6 +286,32 @@ take_object(const struct json *j, const struct json_token *object, const struct 
 	return 0;
 }
 
+static const struct json_token *
+take_list(const struct json *j, const char *name)
+{
+	const struct json_token *list = json_member(j, j->tokens, name);
+
+	if (list == NULL || list->type != JSON_ARRAY || list->size > SESSION_PROCESSES_MAX)
+		return NULL;
+	return list;
+}
+
+static int
+take_declared(const struct json *j, struct session_info *info)
+{
+	const struct json_token *list = take_list(j, "declared");
+	size_t i;
+
+	if (list == NULL)
+		return -EPROTO;
+	for (i = 0; i < list->size; i++)
+		if (json_string(j, json_element(j, list, i), info->declared[i],
+			sizeof(info->declared[i])) < 0)
+			return -EPROTO;
+	info->n_declared = list->size;
+	return 0;
+}
+
 static int
 take_info(const struct json *j, struct session_info *info)
 {
@@ -288,14 +319,16 @@ take_info(const struct json *j, struct session_info *info)
 	int rc;
 
 	memset(info, 0, sizeof(*info));
-	rc = take_object(j, j->tokens, info_fields, N_INFO, 2, info);
+	rc = take_object(j, j->tokens, info_fields, N_INFO, 3, info);
 	if (rc == 0)
 		rc = take_object(j, json_member(j, j->tokens, "network"), network_fields, N_NETWORK,
 		    0, &info->network);
+	if (rc == 0)
+		rc = take_declared(j, info);
 	if (rc < 0)
 		return rc;
-	list = json_member(j, j->tokens, "processes");
-	if (list == NULL || list->type != JSON_ARRAY || list->size > SESSION_PROCESSES_MAX)
+	list = take_list(j, "processes");
+	if (list == NULL)
 		return -EPROTO;
 	for (; info->n_processes < list->size; info->n_processes++) {
 		rc = take_object(j, json_element(j, list, info->n_processes), process_fields,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The declared policy: profiles, edges, and how limits are held. */
+/* The declared policy: processes, their profiles, edges, and how limits are held. */
 #include "supervisor/declared.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 
 #include "ipc/json.h"
 #include "supervisor/edges.h"
+#include "supervisor/guard.h"
 #include "supervisor/identity.h"
 #include "supervisor/profiles.h"
 
@@ -16,6 +17,49 @@ static const char *
 end_name(enum process_id id)
 {
 	return id == PROCESS_SUPERVISOR ? "supervisor" : process_rows[id].name;
+}
+
+/* The supervisor is there, too. */
+static bool
+is_declared(enum process_id id, const struct config *c)
+{
+	return id == PROCESS_SUPERVISOR || process_is_asked(id, c);
+}
+
+/* A profile that no row has is the guard's. */
+static bool
+profile_is_declared(const struct jail_profile *p, const struct config *c)
+{
+	enum process_id id;
+
+	for (id = 0; id < PROCESSES; id++)
+		if (process_rows[id].profile == p)
+			return process_is_asked(id, c);
+	return true;
+}
+
+static bool
+edge_is_declared(enum edge_id id, const struct config *c)
+{
+	return is_declared(edge_rows[id].a, c) && is_declared(edge_rows[id].b, c);
+}
+
+static void
+declare(struct session_info *info, const char *name)
+{
+	snprintf(info->declared[info->n_declared++], SESSION_NAME_SIZE, "%s", name);
+}
+
+void
+declared_processes(const struct config *c, struct session_info *info)
+{
+	enum process_id id;
+
+	info->n_declared = 0;
+	declare(info, guard_profile.name);
+	for (id = 0; id < PROCESSES; id++)
+		if (process_is_asked(id, c))
+			declare(info, process_rows[id].name);
 }
 
 /* The ids that a process would get: the first block's, where root starts it. */
@@ -55,29 +99,35 @@ static void
 print_text(const struct config *c)
 {
 	struct jail_identity id;
+	enum edge_id e;
 	size_t i;
 
 	for (i = 0; i < n_profiles; i++) {
+		if (!profile_is_declared(profiles[i], c))
+			continue;
 		id = declared_identity(c, profiles[i]);
 		jail_declare(profiles[i], &id, stdout);
 		putchar('\n');
 	}
 	print_limits(c);
 	puts("edges");
-	for (i = 0; i < EDGES; i++)
-		printf("  %-10s %s - %s: %s\n", edge_rows[i].name, end_name(edge_rows[i].a),
-		    end_name(edge_rows[i].b), edge_rows[i].messages);
+	for (e = 0; e < EDGES; e++)
+		if (edge_is_declared(e, c))
+			printf("  %-10s %s - %s: %s\n", edge_rows[e].name, end_name(edge_rows[e].a),
+			    end_name(edge_rows[e].b), edge_rows[e].messages);
 	puts("  clients    gondolin - vmrunner: ipc/control.proto, on the session's control.sock");
 }
 
 static void
-put_edges(struct json_writer *w)
+put_edges(struct json_writer *w, const struct config *c)
 {
-	size_t i;
+	enum edge_id i;
 
 	json_key(w, "edges");
 	json_open(w, '[');
 	for (i = 0; i < EDGES; i++) {
+		if (!edge_is_declared(i, c))
+			continue;
 		json_open(w, '{');
 		json_member_string(w, "name", edge_rows[i].name);
 		json_member_string(w, "a", end_name(edge_rows[i].a));
@@ -112,11 +162,13 @@ print_json(const struct config *c)
 	json_key(&w, "processes");
 	json_open(&w, '[');
 	for (i = 0; i < n_profiles; i++) {
+		if (!profile_is_declared(profiles[i], c))
+			continue;
 		id = declared_identity(c, profiles[i]);
 		jail_declare_json(profiles[i], &id, &w);
 	}
 	json_close(&w, ']');
-	put_edges(&w);
+	put_edges(&w, c);
 	put_limits(&w, &c->limits);
 	json_close(&w, '}');
 	puts(w.text);

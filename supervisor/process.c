@@ -17,17 +17,35 @@
 #include "vmrunner/profile.h"
 #include "vmrunner/qemu/qemu.h"
 
+static bool
+has_mounts(const struct config *c)
+{
+	return c->n_mounts > 0;
+}
+
+static bool
+has_network(const struct config *c)
+{
+	return c->network != NULL;
+}
+
 const struct process_row process_rows[PROCESSES] = {
-    [PROCESS_VMRUNNER] = {"vmrunner", &vmrunner_profile, "gondolin-vmrunner"},
-    [PROCESS_QEMU] = {"qemu", &qemu_profile, NULL},
-    [PROCESS_VFSD] = {"vfsd", &vfsd_profile, "gondolin-vfsd"},
-    [PROCESS_NETPROXY] = {"netproxy", &netproxy_profile, "gondolin-netproxy"},
-    [PROCESS_EGRESS] = {"egress", &egress_profile, "gondolin-egress"},
+    [PROCESS_VMRUNNER] = {"vmrunner", &vmrunner_profile, "gondolin-vmrunner", NULL},
+    [PROCESS_QEMU] = {"qemu", &qemu_profile, NULL, NULL},
+    [PROCESS_VFSD] = {"vfsd", &vfsd_profile, "gondolin-vfsd", has_mounts},
+    [PROCESS_NETPROXY] = {"netproxy", &netproxy_profile, "gondolin-netproxy", has_network},
+    [PROCESS_EGRESS] = {"egress", &egress_profile, "gondolin-egress", has_network},
 };
 
 /* A helper may say this many lines at once, and this many a second for long. */
 #define LOG_BURST      50u
 #define LOG_PER_SECOND 10u
+
+bool
+process_is_asked(enum process_id id, const struct config *c)
+{
+	return process_rows[id].asked == NULL || process_rows[id].asked(c);
+}
 
 void
 process_init(struct process *p, enum process_id id)

@@ -13,6 +13,7 @@
 
 #include "ipc/log.h"
 #include "jail/jail.h"
+#include "supervisor/config.h"
 
 enum process_id {
 	PROCESS_VMRUNNER,
@@ -28,9 +29,13 @@ struct process_row {
 	const char *name;
 	const struct jail_profile *profile;
 	const char *program; /* file beside the supervisor's own; NULL = QEMU, found in PATH */
+	bool (*asked)(const struct config *c); /* NULL = by every configuration */
 };
 
 extern const struct process_row process_rows[PROCESSES];
+
+/* Whether a sandbox of this configuration has this process. */
+bool process_is_asked(enum process_id id, const struct config *c);
 
 #define PROCESS_FDS_MAX 16
 

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "supervisor/declared.h"
 #include "supervisor/sandbox_private.h"
 
 #define SHUTDOWN_GRACE_MS 5000u
@@ -314,6 +315,7 @@ make_session(struct sandbox *s)
 	    s->config->label != NULL ? s->config->label : "");
 	snprintf(s->info.config, sizeof(s->info.config), "%s",
 	    s->options->config_path != NULL ? s->options->config_path : "");
+	declared_processes(s->config, &s->info);
 	rc = session_listen(&s->session, 64);
 	if (rc < 0) {
 		sandbox_fail(s, "cannot make control.sock: %s", strerror(-rc));

@@ -41,18 +41,18 @@ def held(*without):
         p.communicate(timeout=harness.DEADLINE)
 
 
-class Live(OneSandbox):
+class Audited(OneSandbox):
     def audit(self, *flags):
         return run("gondolin", "audit", self.box.id, *flags)
 
     @contextlib.contextmanager
     def rewritten(self, change):
-        """The session's file after `change(processes)` of the list in it."""
+        """The session's file after `change(session)` of what is in it."""
         path = os.path.join(self.box.directory, "session.json")
         with open(path, encoding="utf-8") as f:
             whole = f.read()
         session = json.loads(whole)
-        change(session["processes"])
+        change(session)
         with open(path, "w", encoding="utf-8") as f:
             json.dump(session, f)
         try:
@@ -61,10 +61,29 @@ class Live(OneSandbox):
             with open(path, "w", encoding="utf-8") as f:
                 f.write(whole)
 
+    def without(self, name):
+        def remove(session):
+            session["processes"] = [p for p in session["processes"] if p["name"] != name]
+
+        return self.rewritten(remove)
+
+    def set_differences(self):
+        """Of the set of processes: what is said, as JSON and for people."""
+        r = self.audit("--json")
+        self.assertEqual((r.code, r.err), (1, b""), r)
+        report = json.loads(r.out)
+        self.assertFalse(report["holds"])
+        out = self.audit().out.decode()
+        for line in report["differences"]:
+            self.assertIn(line, out)
+        return report["differences"]
+
+
+class Live(Audited):
     def named(self, pid, uid):
         """The session's file names another process as its vmrunner."""
-        def rename(processes):
-            for process in processes:
+        def rename(session):
+            for process in session["processes"]:
                 if process["name"] == "vmrunner":
                     process.update(pid=pid, uid=uid, start_time=start_time(pid))
 
@@ -164,32 +183,48 @@ class Live(OneSandbox):
     def test_set_of_processes(self):
         """One that runs and is not in the session's file shows, and one that is there and does not run."""
         pids = self.box.pids()
-        own = {"name": "vfsd", "pid": os.getpid(), "uid": os.getuid(), "start_time": start_time(os.getpid())}
+        pid = os.getpid()
+        own = {"name": "vfsd", "pid": pid, "uid": os.getuid(), "start_time": start_time(pid)}
         for name in ("guard", "vmrunner", "qemu"):
-            with self.subTest(missing=name), self.rewritten(
-                    lambda ps, name=name: ps.remove(next(p for p in ps if p["name"] == name))):
-                r = self.audit("--json")
-                self.assertEqual((r.code, json.loads(r.out)["holds"]), (1, False), r)
-                self.assertEqual(json.loads(r.out)["differences"], [
-                    f"{name}: not in the session's file",
+            with self.subTest(missing=name), self.without(name):
+                self.assertEqual(self.set_differences(), [
+                    f"{name}: the configuration asks for it, and it is missing",
                     f"supervisor: its child {pids[name]} is not in the session's file"])
-                self.assertIn(f"{name}: not in the session's file".encode(), self.audit().out)
-        with self.rewritten(lambda ps: ps.append(own)):
-            r = self.audit("--json")
-            self.assertEqual(json.loads(r.out)["differences"],
-                             [f"vfsd: process {os.getpid()} is no child of the supervisor"])
-        with self.rewritten(lambda ps: ps.append({**own, "name": "egress"})):
-            self.assertIn("one without the other", json.loads(self.audit("--json").out)["differences"][0])
-        with self.rewritten(lambda ps: ps.append(dict(ps[0]))):
-            found = json.loads(self.audit("--json").out)["differences"]
-            self.assertEqual(found, [f"guard: process {pids['guard']} is one of several of that name"] * 2)
-        with self.rewritten(lambda ps: ps.clear()):
-            self.assertEqual(self.audit().code, 1)
+        with self.rewritten(lambda s: s["processes"].append(own)):
+            self.assertEqual(self.set_differences(), [
+                f"vfsd: process {pid} is there, and the configuration does not ask for it",
+                f"vfsd: process {pid} is no child of the supervisor"])
+        with self.rewritten(lambda s: s["processes"].append(dict(s["processes"][0]))):
+            self.assertEqual(self.set_differences(),
+                             [f"guard: process {pids['guard']} is one of several of that name"] * 2)
+        with self.rewritten(lambda s: s["processes"].clear()):
+            self.assertEqual(len(self.set_differences()), 6)
 
     def test_no_such_session(self):
         r = run("gondolin", "audit", "nosuchsession")
         self.assertEqual(r.code, 2)
         self.assert_one_line(r.err, "nosuchsession")
+
+
+class Asked(Audited):
+    """What the supervisor read when it started decides which processes there must be."""
+
+    CONFIG = BASE + 'mount "/scratch" { memory = "16M" }\nnetwork { allow = {"example.org"} }\n'
+
+    def test_each_helper(self):
+        pids = self.box.pids()
+        with open(self.box.session()["config"], "w", encoding="utf-8") as f:
+            f.write(BASE)  # what the file says now is nobody's configuration
+        r = self.audit("--json")
+        self.assertEqual((r.code, json.loads(r.out)["differences"]), (0, []), r)
+        for name in ("vfsd", "netproxy", "egress"):
+            with self.subTest(missing=name), self.without(name):
+                self.assertEqual(self.set_differences(), [
+                    f"{name}: the configuration asks for it, and it is missing",
+                    f"supervisor: its child {pids[name]} is not in the session's file"])
+            with self.subTest(surplus=name), self.rewritten(lambda s, name=name: s["declared"].remove(name)):
+                self.assertEqual(self.set_differences(), [
+                    f"{name}: process {pids[name]} is there, and the configuration does not ask for it"])
 
 
 class Foreground(Case):
@@ -213,7 +248,18 @@ class Declared(Case):
             self.assertIn(word, r.out)
         r = run("gondolin-supervisor", "--config", path, "--audit", "--json")
         self.assertEqual((r.code, r.err), (0, b""), r)
-        json.loads(r.out)
+        self.assertEqual({p["name"] for p in json.loads(r.out)["processes"]}, {"guard", "qemu", "vmrunner"})
+
+    def test_declared_processes(self):
+        """Those that the configuration asks for, and the edges between them."""
+        for section, names, edge in (('network { }\n', {"netproxy", "egress"}, ("netproxy", "egress")),
+                                     ('mount "/m" { memory = "1M" }\n', {"vfsd"}, ("qemu", "vfsd"))):
+            path = harness.write_config(BASE + section)
+            report = json.loads(run("gondolin-supervisor", "--config", path, "--audit", "--json").out)
+            self.assertEqual({p["name"] for p in report["processes"]}, names | {"guard", "qemu", "vmrunner"})
+            edges = {(e["a"], e["b"]) for e in report["edges"]}
+            self.assertIn(edge, edges)
+            self.assertEqual({end for e in edges for end in e} - {"supervisor", "qemu", "vmrunner"}, names)
 
 
 class Log(Case):

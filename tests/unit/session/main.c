@@ -49,6 +49,8 @@ sample_info(const char *id)
 	    .config = "/x/sandbox.conf",
 	    .root_started = true,
 	    .network = {1, 2, 3, 4, 5, 6, INT64_MAX},
+	    .declared = {"guard", "vmrunner"},
+	    .n_declared = 2,
 	    .processes = {{"vmrunner", 4243, 1879048192, 77}, {"qemu", 4244, 1879048193, 78}},
 	    .n_processes = 2,
 	};
@@ -69,7 +71,8 @@ same_info(const struct session_info *a, const struct session_info *b)
 	    strcmp(a->image_id, b->image_id) != 0 || strcmp(a->label, b->label) != 0 ||
 	    a->state != b->state || strcmp(a->accel, b->accel) != 0 ||
 	    strcmp(a->config, b->config) != 0 || a->root_started != b->root_started ||
-	    a->n_processes != b->n_processes ||
+	    a->n_processes != b->n_processes || a->n_declared != b->n_declared ||
+	    memcmp(a->declared, b->declared, sizeof(a->declared)) != 0 ||
 	    memcmp(&a->network, &b->network, sizeof(a->network)) != 0)
 		return false;
 	for (i = 0; i < a->n_processes; i++) {
@@ -217,9 +220,10 @@ write_and_read(void)
 	"\"active\":0,\"requests\":0,\"denied\":0,\"failed\":0,\"bytes_in\":0," \
 	"\"bytes_out\":0"
 #define NETWORK "\"network\":{\"connections\":0," COUNTERS "}"
-#define REST                                                                          \
+#define BEFORE                                                                        \
 	",\"pid\":1,\"start_time\":1,\"created\":1,\"image\":\"\",\"image_id\":\"\"," \
 	"\"label\":\"\",\"state\":\"running\",\"accel\":\"\",\"config\":\"\"," NETWORK ","
+#define REST BEFORE "\"declared\":[\"guard\"],"
 #define GOOD "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[]}"
 
 static void
@@ -234,6 +238,12 @@ strict_reading(void)
 	    "{\"id\":\"bad\"" REST "\"root_started\":false}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[]," NETWORK "}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[],\"network\":{}}",
+	    "{\"id\":\"bad\"" BEFORE "\"root_started\":false,\"processes\":[]}",
+	    "{\"id\":\"bad\"" BEFORE
+	    "\"root_started\":false,\"processes\":[],\"declared\":\"guard\"}",
+	    "{\"id\":\"bad\"" BEFORE "\"root_started\":false,\"processes\":[],\"declared\":[1]}",
+	    "{\"id\":\"bad\"" BEFORE "\"root_started\":false,\"processes\":[],\"declared\":["
+	    "\"a name that is longer than its field is\"]}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":0,\"processes\":[]}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":{}}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[1]}",
