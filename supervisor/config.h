@@ -59,6 +59,7 @@ struct config_vm {
 	enum config_accel accel;   /* default auto */
 	enum config_rootfs rootfs; /* default cow */
 	enum config_start start;   /* default auto */
+	unsigned boot_timeout; /* seconds of one attempt; default 0: what fits the accelerator */
 };
 
 /*

@@ -47,6 +47,7 @@ static const struct config_key_spec vm_keys[] = {
     VM("accel", accel, config_read_enum, &accels),
     VM("rootfs", rootfs, config_read_enum, &rootfs),
     VM("start", start, config_read_enum, &starts),
+    VM("boot-timeout", boot_timeout, config_read_unsigned, &seconds),
 };
 static const struct config_vm vm_defaults = {.cpus = 1, .memory = UINT64_C(512) << 20};
 

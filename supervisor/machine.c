@@ -251,6 +251,8 @@ machine_alive_deadline(const struct machine *m)
 uint32_t
 machine_hello_deadline(const struct machine *m)
 {
+	if (m->config->vm.boot_timeout != 0)
+		return m->config->vm.boot_timeout * 1000u;
 	return m->kvm ? HELLO_DEADLINE_KVM_MS : HELLO_DEADLINE_TCG_MS;
 }
 

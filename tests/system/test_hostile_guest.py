@@ -39,9 +39,9 @@ def hostile(way):
 
 
 class HostileGuest(Case):
-    def config(self, way, rest):
+    def config(self, way, rest, vm=""):
         folder = harness.changed_image(self, hostile(way))
-        return f'image = "{folder}"\nvm {{ memory = "192M"  accel = tcg }}\n{rest}'
+        return f'image = "{folder}"\nvm {{ memory = "192M"  accel = tcg  {vm}}}\n{rest}'
 
     def test_ways(self):
         for way, words in WAYS.items():
@@ -51,6 +51,15 @@ class HostileGuest(Case):
                 r = run("gondolin-supervisor", "--config", path)
                 self.assertEqual((r.code, r.out), (125, b""), r)
                 self.assert_one_line(r.err, words)
+
+    def test_never_answers(self):
+        """A guest that boots and says nothing is started once more, and then given up."""
+        path = harness.write_config(self.config("no-hello", 'command = {"true"}\n', vm="boot-timeout = 5 "))
+        r = run("gondolin-supervisor", "--config", path)
+        self.assertEqual((r.code, r.out), (125, b""), r)
+        first, *rest = r.err.decode().splitlines(keepends=True)
+        self.assertEqual(first, "gondolin: the guest's agent did not answer within 5000 ms; trying once more\n")
+        self.assert_one_line("".join(rest), "the guest's agent did not answer within 5000 ms")
 
     def test_way_out(self):
         """What it sends as a file gets the name that was asked for, or nothing happens."""

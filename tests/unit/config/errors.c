@@ -74,8 +74,8 @@ static void
 keys(void)
 {
 	static const struct row rows[] = {
-	    {"image = a vm { cpu = 1 }",
-		"t.conf:1: unknown key cpu; use cpus, memory, accel, rootfs or start"},
+	    {"image = a vm { cpu = 1 }", "t.conf:1: unknown key cpu; use cpus, memory, accel, "
+					 "rootfs, start or boot-timeout"},
 	    {"image = a include = b",
 		"t.conf:1: unknown key include; use image, command, timeout, user, cwd, env, tty, "
 		"id, label, hooks, audit, uid-range, vm, network, mount, ingress, ssh or limits"},
@@ -128,6 +128,8 @@ values(void)
 		"t.conf:1: cpus = \"-1\": not a number; use a number from 1 to 64"},
 	    {"image = a vm { cpus = 010 }",
 		"t.conf:1: cpus = \"010\": not a number; use a number from 1 to 64"},
+	    {"image = a vm { boot-timeout = 0 }",
+		"t.conf:1: boot-timeout = \"0\": out of range; use seconds from 1 to 86400"},
 	    {"image = a vm { accel = hvf }",
 		"t.conf:1: accel = \"hvf\": unknown value; use auto, kvm or tcg"},
 	    {"image = a timeout = 4000001",

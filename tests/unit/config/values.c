@@ -20,7 +20,7 @@ static const char whole[] = "# one untrusted agent turn\n"
 			    "  cpus = 2   memory = \"1G\"\n"
 			    "  accel  = auto   /* kvm | tcg | auto */\n"
 			    "  rootfs = cow\n"
-			    "  start  = auto\n"
+			    "  start  = auto   boot-timeout = 120\n"
 			    "}\n"
 			    "network {\n"
 			    "  allow = {\"api.github.com\", \"*.example.org\",\n"
@@ -59,6 +59,7 @@ whole_file_top(void)
 	CU_ASSERT_EQUAL(c->vm.cpus, 2);
 	CU_ASSERT_EQUAL(c->vm.memory, UINT64_C(1) << 30);
 	CU_ASSERT_EQUAL(c->vm.rootfs, CONFIG_ROOTFS_COW);
+	CU_ASSERT_EQUAL(c->vm.boot_timeout, 120);
 	CU_ASSERT_EQUAL(c->limits.line, 28);
 	CU_ASSERT_EQUAL(c->limits.memory, UINT64_C(1536) << 20);
 	CU_ASSERT_DOUBLE_EQUAL(c->limits.cpu, 2.0, 1e-9);
