@@ -341,25 +341,32 @@ is_complete(const struct exchange *x)
 	return x->state == EXCHANGE_DONE && (!x->scrub || x->in_ended);
 }
 
-static void
-send_head(struct exchange *x, bool end, bool streamed)
+struct upstream_answer
+answer_of(const struct exchange *x)
 {
-	struct upstream *u = x->ask.u;
-	size_t n = x->out.length < OUTBOUND_INLINE_MAX ? x->out.length : OUTBOUND_INLINE_MAX;
-	struct upstream_answer a = {
+	return (struct upstream_answer){
 	    .id = x->ask.id,
 	    .status = x->status,
 	    .headers = &x->head,
 	    .trailers = &x->trailers,
 	    .has_length = x->answer_has_length,
 	    .length = x->answer_length,
-	    .end = end,
-	    .streamed = streamed,
 	    .body = x->out.bytes,
-	    .body_length = n,
+	    .body_length = x->out.length,
 	};
+}
+
+static void
+send_head(struct exchange *x, bool end, bool streamed)
+{
+	struct upstream *u = x->ask.u;
+	size_t n = x->out.length < OUTBOUND_INLINE_MAX ? x->out.length : OUTBOUND_INLINE_MAX;
+	struct upstream_answer a = answer_of(x);
 	int peer = -1;
 
+	a.end = end;
+	a.streamed = streamed;
+	a.body_length = n;
 	if (streamed && !x->stream_given && !stream_open(x, &peer)) {
 		refuse(&x->refusal, CAUSE_BUDGET, "budget", "too many descriptors are open");
 		return;

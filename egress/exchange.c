@@ -115,17 +115,7 @@ static void
 end_well(struct exchange *x)
 {
 	struct upstream *u = x->ask.u;
-	const struct upstream_answer a = {
-	    .id = x->ask.id,
-	    .status = x->status,
-	    .headers = &x->head,
-	    .trailers = &x->trailers,
-	    .has_length = x->answer_has_length,
-	    .length = x->answer_length,
-	    .end = true,
-	    .body = x->out.bytes,
-	    .body_length = x->out.length,
-	};
+	struct upstream_answer a;
 	const struct upstream_end e = {
 	    .id = x->ask.id,
 	    .length = x->written,
@@ -135,6 +125,8 @@ end_well(struct exchange *x)
 	};
 
 	answer_take_trailers(x);
+	a = answer_of(x);
+	a.end = true;
 	record(x);
 	if (x->answered)
 		u->events->answer_end(u->ctx, &e);

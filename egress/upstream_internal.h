@@ -160,6 +160,10 @@ size_t answer_on_header(char *line, size_t size, size_t n, void *ctx);
 size_t answer_on_body(char *bytes, size_t size, size_t n, void *ctx);
 /* Gives out what is there; true where nothing is left. */
 bool answer_flush(struct exchange *x);
+/* What was taken of the answer until now, its body not yet given out; the caller says where it
+ * ends.
+ */
+struct upstream_answer answer_of(const struct exchange *x);
 /* The end of a turn of the loop: sends the head, and what is held. */
 void answer_turn(struct exchange *x);
 /* Not from libcurl's callbacks: lets libcurl go on where there is room again. */

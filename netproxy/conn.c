@@ -275,6 +275,19 @@ conn_record(struct conn *c, const char *rule)
 	record_refused(c->np, &c->addresses, c->sni[0] != '\0' ? c->sni : c->destination, rule);
 }
 
+void
+conn_record_bad(struct conn *c, unsigned status, const char *why)
+{
+	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
+
+	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__BAD_REQUEST;
+	r.status = status;
+	r.name = ipc_text(c->sni[0] != '\0' ? c->sni : c->destination);
+	r.port = c->addresses.destination.port;
+	r.rule = ipc_text(why);
+	netproxy_record(c->np, &r);
+}
+
 /* ---- First bytes ---- */
 
 /* The flow's first bytes in one piece: in place, or in the scratch buffer. */

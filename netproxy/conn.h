@@ -64,6 +64,9 @@ void conn_linger(struct conn *c);
 /* Says in the audit log why a connection was refused. */
 void conn_record(struct conn *c, const char *rule);
 
+/* Says there that a request is none that egress should see, and with what it was answered. */
+void conn_record_bad(struct conn *c, unsigned status, const char *why);
+
 /* Frees the dead; for the loop. */
 void conn_reap(struct netproxy *np);
 

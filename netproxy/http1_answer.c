@@ -222,19 +222,10 @@ on_answered(struct exchange *e, const struct exchange_answer *a)
 static void
 send_page(struct http1 *h, const struct exchange_refusal *r)
 {
-	struct exchange_answer a;
 	struct page p;
 
 	page_make(&p, r);
-	a = (struct exchange_answer){.status = p.status,
-	    .fields = p.fields,
-	    .n_fields = p.n_fields,
-	    .has_length = true,
-	    .length = p.n,
-	    .body = (const uint8_t *)p.text,
-	    .body_n = p.n,
-	    .end = true};
-	send_head(h, &a);
+	send_head(h, &p.answer);
 }
 
 static void

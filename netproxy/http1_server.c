@@ -30,17 +30,7 @@ http1_free(struct conn *c)
 static void
 on_bad_request(struct http1 *h, const struct http1_refusal *refusal)
 {
-	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
-	const char *name = h->c->sni[0] != '\0' ? h->c->sni : h->c->destination;
-
-	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__BAD_REQUEST;
-	r.status = refusal->status;
-	memcpy(&r.name.data, &name, sizeof(name));
-	r.name.len = strlen(name);
-	r.port = h->c->addresses.destination.port;
-	memcpy(&r.rule.data, &refusal->reason, sizeof(refusal->reason));
-	r.rule.len = strlen(refusal->reason);
-	netproxy_record(h->c->np, &r);
+	conn_record_bad(h->c, refusal->status, refusal->reason);
 	h->keep_alive = false;
 	http1_refuse(h, refusal->status, "bad-request", refusal->reason);
 }

@@ -179,22 +179,13 @@ on_answered(struct exchange *e, const struct exchange_answer *a)
 static void
 send_page(struct http2_stream *s, const struct exchange_refusal *r)
 {
-	struct exchange_answer a;
 	struct page p;
 
 	page_make(&p, r);
-	a = (struct exchange_answer){.status = p.status,
-	    .fields = p.fields,
-	    .n_fields = p.n_fields,
-	    .has_length = true,
-	    .length = p.n,
-	    .body = (const uint8_t *)p.text,
-	    .body_n = p.n,
-	    .end = true};
 	/* For read_body: what comes is the page, and nothing after it. */
 	s->exchange.final = true;
 	s->exchange.length = s->exchange.read = 0;
-	respond(s, &a);
+	respond(s, &p.answer);
 }
 
 static void

@@ -254,23 +254,6 @@ check_head(struct http2_stream *s, struct http_authority *a)
 		a->port = https ? 443 : 80;
 }
 
-static void
-record_bad(struct http2_stream *s)
-{
-	Gondolin__NetproxyRecord r = GONDOLIN__NETPROXY_RECORD__INIT;
-	struct conn *c = s->h->c;
-	const char *name = c->sni[0] != '\0' ? c->sni : c->destination;
-
-	r.kind = GONDOLIN__NETPROXY_RECORD__KIND__BAD_REQUEST;
-	r.status = s->bad_status;
-	memcpy(&r.name.data, &name, sizeof(name));
-	r.name.len = strlen(name);
-	r.port = c->addresses.destination.port;
-	memcpy(&r.rule.data, &s->bad, sizeof(s->bad));
-	r.rule.len = strlen(s->bad);
-	netproxy_record(c->np, &r);
-}
-
 static size_t
 fields_of(const struct http2_stream *s, struct http_field *out)
 {
@@ -311,7 +294,7 @@ http2_start_request(struct http2_stream *s)
 	s->started = true;
 	check_head(s, &a);
 	if (s->bad != NULL) {
-		record_bad(s);
+		conn_record_bad(c, s->bad_status, s->bad);
 		http2_refuse(s, s->bad_status, "bad-request", s->bad);
 		drop_head(s);
 		return;

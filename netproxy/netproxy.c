@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "ipc/message.h"
+
 #include "ipc/log.h"
 
 #define INPUT_BUDGET     4u /* batches of frames in a round: others want their turn */
@@ -260,14 +262,12 @@ netproxy_serve(struct netproxy *np, int fd)
 {
 	Gondolin__NetproxyReady ready = GONDOLIN__NETPROXY_READY__INIT;
 	Gondolin__NetproxyToSup m = GONDOLIN__NETPROXY_TO_SUP__INIT;
-	const char *pem = ca_pem(np->ca);
 	int rc;
 
 	ipc_channel_open(&np->supervisor, np->loop, fd, &supervisor_table, np, on_supervisor_ended);
 	np->supervisor.last_words = say_last;
 	np->supervisor.state = SUPERVISOR_SERVE;
-	memcpy(&ready.ca.data, &pem, sizeof(pem));
-	ready.ca.len = strlen(pem);
+	ready.ca = ipc_text(ca_pem(np->ca));
 	m.body_case = GONDOLIN__NETPROXY_TO_SUP__BODY_READY;
 	m.ready = &ready;
 	rc = ipc_channel_send(&np->supervisor, &m.base, NULL, 0);

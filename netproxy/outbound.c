@@ -50,6 +50,21 @@ add(struct outbound *o, enum outbound_kind kind)
 	return p;
 }
 
+/* Nobody waits for p any more. */
+static void
+detach(struct outbound_pending *p)
+{
+	if (p->exchange != NULL)
+		p->exchange->pending = NULL;
+	if (p->lookup != NULL)
+		p->lookup->pending = NULL;
+	if (p->connection != NULL)
+		p->connection->pending = NULL;
+	p->exchange = NULL;
+	p->lookup = NULL;
+	p->connection = NULL;
+}
+
 /* Forgets the one that *at names. */
 static void
 finish_at(struct outbound *o, struct outbound_pending **at)
@@ -58,12 +73,7 @@ finish_at(struct outbound *o, struct outbound_pending **at)
 
 	*at = p->next;
 	o->n_pending--;
-	if (p->exchange != NULL)
-		p->exchange->pending = NULL;
-	if (p->lookup != NULL)
-		p->lookup->pending = NULL;
-	if (p->connection != NULL)
-		p->connection->pending = NULL;
+	detach(p);
 	free(p);
 }
 
@@ -83,21 +93,24 @@ send_message(struct outbound *o, Gondolin__NetproxyToEgress *m)
 	return ipc_channel_send(&o->channel, &m->base, NULL, 0);
 }
 
+/* Sends what p waits for.  Returns 0, or -errno and p is forgotten. */
+static int
+ask(struct outbound *o, struct outbound_pending *p, Gondolin__NetproxyToEgress *m)
+{
+	int rc = send_message(o, m);
+
+	if (rc < 0)
+		finish(o, p);
+	return rc;
+}
+
 void
 outbound_forget(struct outbound *o, struct outbound_pending *p)
 {
 	Gondolin__OutboundCancel cancel = GONDOLIN__OUTBOUND_CANCEL__INIT;
 	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
 
-	if (p->exchange != NULL)
-		p->exchange->pending = NULL;
-	if (p->lookup != NULL)
-		p->lookup->pending = NULL;
-	if (p->connection != NULL)
-		p->connection->pending = NULL;
-	p->exchange = NULL;
-	p->lookup = NULL;
-	p->connection = NULL;
+	detach(p);
 	cancel.id = p->id;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_CANCEL;
 	m.cancel = &cancel;
@@ -169,7 +182,6 @@ outbound_request(struct outbound *o, struct exchange *e, const struct exchange_r
 	Gondolin__OutboundRequest request = GONDOLIN__OUTBOUND_REQUEST__INIT;
 	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
 	struct outbound_pending *p;
-	int rc;
 
 	if (!fits(r))
 		return -EMSGSIZE;
@@ -182,10 +194,7 @@ outbound_request(struct outbound *o, struct exchange *e, const struct exchange_r
 	fill_request(o, &request, r);
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST;
 	m.request = &request;
-	rc = send_message(o, &m);
-	if (rc < 0)
-		finish(o, p);
-	return rc;
+	return ask(o, p, &m);
 }
 
 void
@@ -210,7 +219,6 @@ outbound_resolve(struct outbound *o, struct outbound_lookup *l, const char *name
 	Gondolin__OutboundResolve resolve = GONDOLIN__OUTBOUND_RESOLVE__INIT;
 	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
 	struct outbound_pending *p = add(o, OUTBOUND_KIND_RESOLVE);
-	int rc;
 
 	if (p == NULL)
 		return -EBUSY;
@@ -221,10 +229,7 @@ outbound_resolve(struct outbound *o, struct outbound_lookup *l, const char *name
 	resolve.type = type;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_RESOLVE;
 	m.resolve = &resolve;
-	rc = send_message(o, &m);
-	if (rc < 0)
-		finish(o, p);
-	return rc;
+	return ask(o, p, &m);
 }
 
 int
@@ -233,7 +238,6 @@ outbound_connect(struct outbound *o, struct outbound_connection *c, const char *
 	Gondolin__OutboundConnect connect = GONDOLIN__OUTBOUND_CONNECT__INIT;
 	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
 	struct outbound_pending *p = add(o, OUTBOUND_KIND_CONNECT);
-	int rc;
 
 	if (p == NULL)
 		return -EBUSY;
@@ -244,10 +248,7 @@ outbound_connect(struct outbound *o, struct outbound_connection *c, const char *
 	connect.port = port;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_CONNECT;
 	m.connect = &connect;
-	rc = send_message(o, &m);
-	if (rc < 0)
-		finish(o, p);
-	return rc;
+	return ask(o, p, &m);
 }
 
 /* ---- What egress says ---- */

@@ -8,21 +8,30 @@
 void
 page_make(struct page *p, const struct exchange_refusal *r)
 {
-	int n;
+	size_t n_fields = 0, n;
 
 	memset(p, 0, sizeof(*p));
-	p->status = r->status;
-	n = snprintf(p->text, sizeof(p->text), "gondolin: %.*s\n", (int)r->text.n, r->text.s);
-	p->n = n < (int)sizeof(p->text) ? (size_t)n : sizeof(p->text) - 1;
-	if (r->denied)
-		(void)snprintf(p->rule, sizeof(p->rule), "%.*s", (int)r->rule.n, r->rule.s);
-	p->fields[p->n_fields++] =
+	(void)snprintf(p->text, sizeof(p->text), "gondolin: %.*s\n", (int)r->text.n, r->text.s);
+	n = strlen(p->text);
+	p->fields[n_fields++] =
 	    (struct http_field){HTTP_TEXT("content-type"), HTTP_TEXT("text/plain; charset=utf-8")};
-	p->fields[p->n_fields++] =
+	p->fields[n_fields++] =
 	    (struct http_field){HTTP_TEXT("cache-control"), HTTP_TEXT("no-store")};
-	if (r->denied)
-		p->fields[p->n_fields++] =
+	if (r->denied) {
+		(void)snprintf(p->rule, sizeof(p->rule), "%.*s", (int)r->rule.n, r->rule.s);
+		p->fields[n_fields++] =
 		    (struct http_field){HTTP_TEXT("x-gondolin-denied"), {p->rule, strlen(p->rule)}};
+	}
+	p->answer = (struct exchange_answer){
+	    .status = r->status,
+	    .fields = p->fields,
+	    .n_fields = n_fields,
+	    .has_length = true,
+	    .length = n,
+	    .body = (const uint8_t *)p->text,
+	    .body_n = n,
+	    .end = true,
+	};
 }
 
 void

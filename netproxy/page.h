@@ -9,15 +9,13 @@
 #define PAGE_MAX 1024u
 
 struct page {
-	unsigned status;
-	unsigned n_fields;
+	struct exchange_answer answer; /* of the members below: it is good as long as they are */
 	struct http_field fields[3];
-	size_t n; /* of text */
 	char text[PAGE_MAX];
 	char rule[256];
 };
 
-/* Makes the page that says r. */
+/* Makes the answer that says r.  A page must not be moved. */
 void page_make(struct page *p, const struct exchange_refusal *r);
 
 /* A refusal of our own: a bad request, or a limit of this process. */
