@@ -87,13 +87,22 @@ finish(struct machine *m)
 }
 
 /* Gives the machine up.  While last words are read the first reason stays. */
-#define FAIL(m, ...)                                                  \
+#define FAIL_AS(m, tells, ...)                                        \
 	do {                                                          \
-		if (!(m)->draining || (m)->refusal.message[0] == 0)   \
+		if (!(m)->draining || (m)->refusal.message[0] == 0) { \
+			(m)->console_tells = (tells);                 \
 			refusal_set(&(m)->refusal, 125, __VA_ARGS__); \
+		}                                                     \
 		if (!(m)->draining)                                   \
 			finish(m);                                    \
 	} while (0)
+
+/* For a reason that lies with the host or with QEMU. */
+#define FAIL(m, ...) FAIL_AS(m, false, __VA_ARGS__)
+/* For what the guest did: a boot that goes wrong is told on the console. */
+#define GUEST_FAIL(m, ...) FAIL_AS(m, (m)->state == MACHINE_STARTING, __VA_ARGS__)
+/* For a panic, at any time. */
+#define PANIC(m, ...) FAIL_AS(m, true, __VA_ARGS__)
 
 static ssize_t
 read_console(struct machine *m)
@@ -109,7 +118,7 @@ read_console(struct machine *m)
 		report_state(m->vm, GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__ALIVE);
 	}
 	if (console_add(&m->console, bytes, (size_t)n))
-		FAIL(m, "the guest's kernel gave up: %s", m->console.panic);
+		PANIC(m, "the guest's kernel gave up: %s", m->console.panic);
 	return n;
 }
 
@@ -123,6 +132,7 @@ lost(struct machine *m)
 		return;
 	m->draining = true;
 	m->refusal.message[0] = '\0';
+	m->console_tells = false;
 	for (i = 0; i < ROUNDS_MAX && m->console_fd >= 0; i++)
 		if (read_console(m) <= 0)
 			break;
@@ -151,9 +161,9 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	if (w == &m->alive_deadline)
-		FAIL(m, "the guest's kernel printed nothing within %u ms", m->alive_ms);
+		GUEST_FAIL(m, "the guest's kernel printed nothing within %u ms", m->alive_ms);
 	else
-		FAIL(m, "the guest's agent did not answer within %u ms", m->hello_ms);
+		GUEST_FAIL(m, "the guest's agent did not answer within %u ms", m->hello_ms);
 }
 
 static void
@@ -182,9 +192,9 @@ static void
 on_shutdown_event(struct machine *m, const struct qmp_message *e)
 {
 	if (strcmp(e->reason, "guest-shutdown") == 0)
-		FAIL(m, "the guest powered itself off");
+		GUEST_FAIL(m, "the guest powered itself off");
 	else if (strcmp(e->reason, "guest-reset") == 0)
-		FAIL(m, "the guest restarted itself");
+		GUEST_FAIL(m, "the guest restarted itself");
 	else
 		FAIL(m, "QEMU was told to end: %s", e->reason[0] != '\0' ? e->reason : "no reason");
 }
@@ -193,7 +203,7 @@ static void
 on_panicked_event(struct machine *m, const struct qmp_message *e)
 {
 	(void)e;
-	FAIL(m, "the guest's kernel gave up: %s",
+	PANIC(m, "the guest's kernel gave up: %s",
 	    m->console.panic[0] != '\0' ? m->console.panic : "it panicked");
 }
 

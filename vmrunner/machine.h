@@ -49,6 +49,7 @@ struct machine {
 	uint32_t grace_ms;
 	bool gone;              /* QEMU ended, and nobody said why */
 	bool draining;          /* the machine is lost; its last words are read */
+	bool console_tells;     /* what the console said last may tell more than the reason */
 	struct refusal refusal; /* why it failed or stopped */
 };
 

@@ -61,7 +61,8 @@ report_state(struct vmrunner *vm, Gondolin__VmrunnerMachineState__State state)
 	if (state == GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__FAILED ||
 	    state == GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__STOPPED) {
 		s.reason = ipc_text(vm->machine.refusal.message);
-		s.console = ipc_bytes(tail, console_tail(&vm->machine.console, tail));
+		if (vm->machine.console_tells)
+			s.console = ipc_bytes(tail, console_tail(&vm->machine.console, tail));
 	}
 	send_up(vm, &m);
 }

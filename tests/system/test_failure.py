@@ -220,13 +220,15 @@ class Host(Case):
         r = run("gondolin-supervisor", "--config", path, env=env)
         self.assertEqual((r.code, r.out), (125, b"up\n"), r)
         self.assert_one_line(r.err, "the host disk is full", "free some space")
+        self.assertNotIn(b"console", r.err)
         self.assertEqual(os.listdir(folder), [])
 
     def test_no_room_for_the_overlay(self):
         folder = self.small("overlay", 64 << 10)
         path = harness.write_config(BASE + 'command = {"true"}\n')
-        self.refuse(run("gondolin-supervisor", "--config", path, env=harness.environment(TMPDIR=folder)),
-                    "the host disk is full")
+        r = run("gondolin-supervisor", "--config", path, env=harness.environment(TMPDIR=folder))
+        self.refuse(r, "the host disk is full")
+        self.assertNotIn(b"console", r.err)
         self.assertEqual(os.listdir(folder), [])
 
     def test_no_room_for_the_session(self):
@@ -274,7 +276,7 @@ class Guest(Case):
 
         r = self.start(harness.changed_image(self, no_init))
         self.assertEqual(r.code, 125, r)
-        self.assert_one_line(r.err, "Kernel panic")
+        self.assert_one_line(r.err, "Kernel panic", "the console's last words: ")
         self.assertIn(b"trying once more", r.err)
 
     def test_root_file_system_that_is_none(self):

@@ -147,6 +147,58 @@ test_lost(void)
 	}
 }
 
+#define GREETING "{\"QMP\": {}}\n{\"return\": {}}\n"
+#define SHUTDOWN "{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-shutdown\"}}\n"
+#define DISK_FULL                                                                              \
+	"{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"action\": \"stop\", \"nospace\": true, " \
+	"\"reason\": \"No space left on device\"}}\n"
+
+/* What the console said goes with a boot that the guest failed, and with a panic: else it is noise.
+ */
+static void
+test_console_tells(void)
+{
+	static const struct {
+		const char *console, *qmp;
+		bool up, closes, tells;
+	} rows[] = {
+	    {"noise\n", GREETING SHUTDOWN, false, false, true},
+	    {"noise\n", GREETING SHUTDOWN, true, false, false},
+	    {"noise\n", GREETING DISK_FULL, false, false, false},
+	    {"noise\n", GREETING DISK_FULL, true, false, false},
+	    {"noise\n", "", false, true, false},
+	    {"Kernel panic - not syncing: x\n", "", false, false, true},
+	    {"Kernel panic - not syncing: x\n", "", true, false, true},
+	};
+	Gondolin__VmrunnerToSup *m;
+	struct rig r;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		rig_init(&r, NULL);
+		rig_machine(&r, NULL);
+		say(r.console, "[    0.1] Linux\n");
+		CU_ASSERT_EQUAL(rig_state(&r, NULL), ALIVE);
+		if (rows[i].up) {
+			rig_hello(&r, AGENT_PROTOCOL);
+			CU_ASSERT_EQUAL(rig_state(&r, NULL), UP);
+		}
+		say(r.console, rows[i].console);
+		say(r.qmp, rows[i].qmp);
+		if (rows[i].closes) {
+			close(r.port);
+			r.port = -1;
+		}
+		rig_turn(&r);
+		m = rig_report(&r);
+		CU_ASSERT_FATAL(m != NULL && m->machine_state != NULL);
+		CU_ASSERT_EQUAL(m->machine_state->state, FAILED);
+		CU_ASSERT_EQUAL(m->machine_state->console.len > 0, rows[i].tells);
+		gondolin__vmrunner_to_sup__free_unpacked(m, NULL);
+		rig_clear(&r);
+	}
+}
+
 /* The report carries the console's last bytes, as they were. */
 static void
 test_console(void)
@@ -164,8 +216,7 @@ test_console(void)
 		rig_turn(&r);
 	}
 	CU_ASSERT_EQUAL(rig_state(&r, NULL), ALIVE);
-	close(r.console);
-	r.console = -1;
+	say(r.qmp, GREETING SHUTDOWN);
 	rig_turn(&r);
 	m = rig_report(&r);
 	CU_ASSERT_FATAL(m != NULL && m->body_case == GONDOLIN__VMRUNNER_TO_SUP__BODY_MACHINE_STATE);
@@ -344,6 +395,7 @@ CU_TestInfo machine_tests[] = {
     {"deadlines", test_deadlines},
     {"QEMU is gone", test_lost},
     {"the console's last bytes", test_console},
+    {"when the console tells", test_console_tells},
     {"another attempt", test_another_attempt},
     {"the last attempt", test_last_attempt},
     {"shutdown", test_shutdown},
