@@ -131,6 +131,11 @@ def write_config(text, name="sandbox.conf"):
 BASE = 'image = "mini"\nvm { memory = "192M" }\n'
 
 
+def hold(fifo):
+    """For a shell in the guest: from now on it has the FIFO, at descriptor 3, and a `cat` of it never ends."""
+    return f"mkfifo {fifo}; exec 3<>{fifo}"
+
+
 class Sandbox:
     """A gondolin-supervisor that serves, with the lifeline by which it says that it is ready."""
 
@@ -165,6 +170,13 @@ class Sandbox:
 
     def exec(self, *argv, flags=(), **how):
         return run("gondolin", "exec", "--session", self.id, *flags, "--", *argv, **how)
+
+    def watch(self, fifo):
+        """A command that ends when the last process of the guest that holds the FIFO is gone."""
+        p = popen(["gondolin", "exec", "--session", self.id, "--", "sh", "-c", f"exec 3<{fifo}; echo up; cat <&3"])
+        if p.stdout.readline() != b"up\n":
+            raise AssertionError(f"{fifo} cannot be watched: {p.stderr.read()!r}")
+        return p
 
     def up(self):
         """Returns once the guest runs commands."""

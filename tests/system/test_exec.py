@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import harness
-from harness import BASE, Case, OneSandbox, run, setUpModule, tearDownModule  # noqa: F401
+from harness import BASE, Case, OneSandbox, hold, run, setUpModule, tearDownModule  # noqa: F401
 
 
 class Exec(OneSandbox):
@@ -35,14 +35,14 @@ class Exec(OneSandbox):
         self.assertIn(b"nosuchuser", r.err)
 
     def test_timeout_ends_the_group(self):
-        r = self.box.exec("sh", "-c", "trap 'echo term; exit 1' TERM; sleep 1000 & wait", flags=["--timeout", "1"])
+        r = self.box.exec("sh", "-c", f"{hold('/tmp/late')}; trap 'echo term; exit 1' TERM; cat /tmp/late & wait",
+                          flags=["--timeout", "1"])
         self.assertEqual((r.code, r.out), (124, b"term\n"))
-        self.assertEqual(self.box.exec("sh", "-c", "ps -o args | grep -c '^[s]leep 1000'").out, b"0\n")
+        self.assertEqual(self.box.exec("sh", "-c", "ps -o args | grep -c '^[c]at /tmp/late'").out, b"0\n")
 
     def test_background_child_does_not_hold_the_end(self):
-        r = self.box.exec("sh", "-c", "sleep 1000 & echo done")
-        self.assertEqual((r.code, r.out), (0, b"done\n"))
-        self.box.exec("killall", "sleep")
+        r = self.box.exec("sh", "-c", f"{hold('/tmp/behind')}; cat /tmp/behind & echo $!")
+        self.assertEqual((r.code, self.box.exec("kill", r.out.decode().strip()).code), (0, 0), r)
 
     def test_large_transfer(self):
         block = os.urandom(1 << 20)
@@ -69,36 +69,40 @@ class Exec(OneSandbox):
         p.stderr.close()
 
     def test_sixty_four_at_once(self):
-        """All of them run at the same time: each waits for a file that the last one makes."""
-        n = 64
-        script = "echo up; until [ -e /tmp/go ]; do sleep 1; done; echo $N"
+        """All of them run at the same time: the last one holds the FIFO whose end the others wait for."""
+        n = 63
+        last = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c",
+                              f"{hold('/tmp/go')}; echo up; read line"], stdin=subprocess.PIPE)
+        self.assertEqual(last.stdout.readline(), b"up\n")
+        script = "exec 3</tmp/go; echo up; cat <&3; echo $N"
         ps = [harness.popen(["gondolin", "exec", "--session", self.box.id, "--env", f"N={i}", "--", "sh", "-c", script])
               for i in range(n)]
         for p in ps:
             self.assertEqual(p.stdout.readline(), b"up\n")
-        self.box.exec("touch", "/tmp/go")
+        last.communicate(b"\n", timeout=harness.DEADLINE)
         for i, p in enumerate(ps):
             out, err = p.communicate(timeout=harness.DEADLINE)
             self.assertEqual((p.returncode, out), (0, f"{i}\n".encode()), err)
-        self.box.exec("rm", "/tmp/go")
 
     def test_client_that_never_reads_stops_nobody(self):
-        p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "yes"])
+        p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c",
+                           f"{hold('/tmp/endless')}; exec yes"])
         self.assertEqual(p.stdout.read(2), b"y\n")
         self.assertEqual(self.box.exec("echo", "other").out, b"other\n")
         pid = self.box.pids()["vmrunner"]
         with open(f"/proc/{pid}/status", encoding="ascii") as f:
             resident = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
         self.assertLess(resident, 32 * 1024)
+        its_end = self.box.watch("/tmp/endless")
         p.kill()
         p.communicate()
-        # Its command is gone as well.
-        r = self.box.exec("sh", "-c", "while ps -o args | grep -q '^[y]es'; do sleep 1; done")
-        self.assertEqual(r.code, 0)
+        # Its command goes as well.
+        its_end.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(its_end.returncode, 0)
 
     def test_signal_reaches_the_command(self):
         p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c",
-                           "trap 'echo got; exit 5' TERM; echo up; while :; do sleep 1; done"])
+                           f"{hold('/tmp/signal')}; trap 'echo got; exit 5' TERM; cat <&3 & echo up; wait"])
         self.assertEqual(p.stdout.readline(), b"up\n")
         p.send_signal(signal.SIGTERM)
         out, err = p.communicate(timeout=harness.DEADLINE)
@@ -118,10 +122,10 @@ class Exec(OneSandbox):
         self.assertEqual(p.communicate(b"goes on", timeout=harness.DEADLINE)[0], b"goes on")
 
     def test_orphans_are_reaped(self):
-        self.box.exec("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do (sleep 0 &) ; done")
-        r = self.box.exec("sh", "-c", "while ps -o stat,comm | grep -q '^Z'; do sleep 1; done; echo none")
+        """Nothing says when another process's child was reaped, so that it is asked until it is so."""
+        self.box.exec("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do (true &) ; done")
+        r = self.box.exec("sh", "-c", "while ps -o stat,comm | grep -q '^Z'; do :; done; echo none")
         self.assertEqual(r.out, b"none\n")
-
 
     def test_modules_come_when_they_are_asked_for(self):
         for word, make in (("overlay", "mkdir -p /tmp/o/l /tmp/o/u /tmp/o/w /tmp/o/m && mount -t overlay -o "
@@ -163,7 +167,7 @@ class OneShot(Case):
         self.assertEqual(p.returncode, 7, err)
 
     def test_configured_timeout(self):
-        path = harness.write_config(BASE + 'timeout = 1\ncommand = {"sleep", "1000"}\n')
+        path = harness.write_config(BASE + 'timeout = 1\ncommand = {"sh", "-c", "' + hold("/tmp/late") + '; exec cat <&3"}\n')
         self.assertEqual(run("gondolin-supervisor", "--config", path).code, 124)
 
     def test_rootfs_modes(self):

@@ -9,7 +9,11 @@ import time
 import unittest
 
 import harness
-from harness import BASE, Case, Sandbox, await_end, run, setUpModule, tearDownModule  # noqa: F401
+from harness import BASE, Case, Sandbox, await_end, hold, run, setUpModule, tearDownModule  # noqa: F401
+
+
+# A command that says that it runs, and then never ends.
+ENDLESS = hold("/tmp/held") + "; echo up; exec cat <&3"
 
 
 class Killed(Case):
@@ -42,26 +46,26 @@ class Killed(Case):
     def test_client_dies_mid_command(self):
         with Sandbox() as box:
             box.up()
-            p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c", "echo up; sleep 1000"])
+            p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c", ENDLESS])
             self.assertEqual(p.stdout.readline(), b"up\n")
+            its_end = box.watch("/tmp/held")
             p.kill()
             p.communicate()
-            r = box.exec("sh", "-c", "while ps -o args | grep -q '^[s]leep 1000'; do sleep 1; done; echo gone")
-            self.assertEqual(r.out, b"gone\n")
+            its_end.communicate(timeout=harness.DEADLINE)
+            self.assertEqual(its_end.returncode, 0)
 
     def test_one_shot_client_dies(self):
         """The lifeline ends the sandbox when its client is gone, however it went."""
-        p = harness.popen(["gondolin", "exec", "--image", "mini", "--", "sh", "-c", "echo up; sleep 1000"])
+        p = harness.popen(["gondolin", "exec", "--image", "mini", "--", "sh", "-c", ENDLESS])
         self.assertEqual(p.stdout.readline(), b"up\n")
         left = harness.processes()
         p.kill()
         p.communicate()
         await_end(left)
 
-
     def test_late_supervisor_still_says_why(self):
         """The relay of its command has ended before the supervisor sees anything."""
-        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo up; sleep 1000"}\n')
+        path = harness.write_config(BASE + f'command = {{"sh", "-c", "{ENDLESS}"}}\n')
         p = harness.popen(["gondolin-supervisor", "--config", path])
         self.assertEqual(p.stdout.readline(), b"up\n")
         relay = harness.child(p.pid, "gondolin")
@@ -216,7 +220,8 @@ class Host(Case):
     def test_guest_fills_the_disk(self):
         folder = self.small("overlay", 8 << 20)
         env = harness.environment(TMPDIR=folder)
-        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo up; cat /dev/zero >/root/file; sync; sleep 1000"}\n')
+        script = f"echo up; cat /dev/zero >/root/file; sync; {hold('/tmp/held')}; exec cat <&3"
+        path = harness.write_config(BASE + f'command = {{"sh", "-c", "{script}"}}\n')
         r = run("gondolin-supervisor", "--config", path, env=env)
         self.assertEqual((r.code, r.out), (125, b"up\n"), r)
         self.assert_one_line(r.err, "the host disk is full", "free some space")

@@ -10,7 +10,7 @@ import termios
 import unittest
 
 import harness
-from harness import Case, Sandbox, await_end, run, setUpModule, tearDownModule  # noqa: F401
+from harness import Case, Sandbox, await_end, hold, run, setUpModule, tearDownModule  # noqa: F401
 
 
 class Terminal:
@@ -112,12 +112,14 @@ class Tty(Case):
             t.expect(b"30 100\r\n")
             t.expect(b"xterm-42\r\n")
             t.expect(b"# ")
+            # A program of the terminal's foreground is told; meanwhile it waits.
+            t.type(b"""sh -c 'cat </dev/tty & trap "stty size; kill $!" WINCH; echo up-$((40 + 2)); wait'\r""")
+            t.expect(b"up-42\r\n")
             t.resize(41, 123)
-            t.type(b'until [ "$(stty size)" = "41 123" ]; do sleep 1; done; echo resized-$((40 + 2))\r')
-            t.expect(b"resized-42\r\n")
+            t.expect(b"41 123\r\n")
             t.expect(b"# ")
             # A program of its own says that it runs: before, Ctrl-C would be the shell's.
-            t.type(b"sh -c 'echo up-$((40 + 2)); exec sleep 1000'; echo not $((40 + 1))\r")
+            t.type(b"sh -c 'echo up-$((40 + 2)); exec cat'; echo not $((40 + 1))\r")
             t.expect(b"up-42\r\n")
             t.type(b"\x03")
             self.assertNotIn(b"not 41", t.expect(b"# "))
@@ -148,22 +150,25 @@ class Tty(Case):
         with Terminal("gondolin", "attach", box.id[:5], rows=20, columns=50) as t:
             t.type(b"echo $KEPT-$((40 + 2))\r")
             t.expect(b"state-of-mine-42\r\n")
-            t.type(b'until [ "$(stty size)" = "20 50" ]; do sleep 1; done; echo resized-$((40 + 2))\r')
-            t.expect(b"resized-42\r\n")
+            t.type(b"stty size\r")
+            t.expect(b"20 50\r\n")
             t.type(b"exit\r")
             self.ends(t, 0)
 
     def ends_by_signals(self, box):
+        """The shell of a terminal that is gone is hung up."""
         for number in (signal.SIGUSR1, signal.SIGHUP, signal.SIGABRT):
             with self.subTest(number), Terminal("gondolin", "attach", box.id) as t:
                 t.expect(b"# ")
                 self.assertTrue(t.is_raw())
+                t.type(f"{hold(f'/tmp/held-{number}')}; echo held-$((40 + 2))\r".encode())
+                t.expect(b"held-42\r\n")
+                its_end = box.watch(f"/tmp/held-{number}")
                 t.process.send_signal(number)
                 self.assertIn(t.wait(), (128 + number, -number))
                 self.assertTrue(t.restored(), f"after signal {number}")
-        # The shell of a terminal that is gone is hung up.
-        r = box.exec("sh", "-c", "while ps -o tty,comm | grep -q 'pts.*sh$'; do sleep 1; done; echo none")
-        self.assertEqual(r.out, b"none\n")
+                its_end.communicate(timeout=harness.DEADLINE)
+                self.assertEqual(its_end.returncode, 0)
 
     def test_bash(self):
         """`gondolin bash` owns its sandbox, until Ctrl-] sets it free."""

@@ -353,7 +353,7 @@ class Terminal(AgentCase):
         self.assertEqual(out, b"dumb\r\n")
 
     def test_resize(self):
-        script = "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.05; done"
+        script = 'cat </dev/tty & trap "stty size; kill $!" WINCH; echo ready; wait'
         ident = self.start(["/bin/sh", "-c", script], tty=(10, 20))
         self.peer.wait_output(ident, b"ready")
         self.peer.control("resize", (1, ident), (2, 11), (3, 22))
@@ -361,7 +361,7 @@ class Terminal(AgentCase):
         self.assertIn(b"11 22", self.peer.out(ident))
 
     def test_interrupt_key(self):
-        ident = self.start(["/bin/sh", "-c", "echo ready; exec sleep 1000"], tty=(10, 20))
+        ident = self.start(["/bin/sh", "-c", "echo ready; exec cat"], tty=(10, 20))
         self.peer.wait_output(ident, b"ready")
         self.peer.stdin(ident, b"\x03")
         self.assertEqual(self.peer.wait(ident)[1]["status"], -signal.SIGINT)
