@@ -9,9 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "ipc/message.h"
-
 #include "ipc/log.h"
+#include "ipc/message.h"
 
 #define INPUT_BUDGET     4u /* batches of frames in a round: others want their turn */
 #define RECORDS_A_SECOND 50u

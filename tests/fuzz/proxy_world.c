@@ -1,176 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A flow and an egress made of arrays. */
+/* An egress made of arrays. */
 #include "proxy_world.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS   200u
-#define OUT_SIZE 65536u
+#define ROUNDS 200u
 
 static struct world world;
-static uint8_t out[OUT_SIZE];
-static struct flow_addresses addresses;
-
-/* ---- The flow ---- */
-
-size_t
-flow_peek(const struct flow *f, struct iovec iov[2], unsigned *pieces)
-{
-	size_t n = world.in_visible - world.in_at;
-
-	(void)f;
-	*pieces = n > 0;
-	memcpy(&iov[0].iov_base, &(const uint8_t *){world.in + world.in_at}, sizeof(void *));
-	iov[0].iov_len = n;
-	return n;
-}
-
-void
-flow_consume(struct flow *f, size_t n)
-{
-	(void)f;
-	if (n > world.in_visible - world.in_at)
-		abort();
-	world.in_at += n;
-}
-
-bool
-flow_ended(const struct flow *f)
-{
-	(void)f;
-	return world.in_at == world.in_n;
-}
-
-size_t
-flow_reserve(struct flow *f, size_t want, struct iovec iov[2], unsigned *pieces)
-{
-	size_t n = want < world.room ? want : world.room, first;
-
-	(void)f;
-	if (n > OUT_SIZE)
-		n = OUT_SIZE;
-	/* In two pieces, as a ring has it. */
-	first = n / 3;
-	*pieces = n == 0 ? 0 : first > 0 ? 2 : 1;
-	iov[0] = (struct iovec){out, first > 0 ? first : n};
-	iov[1] = (struct iovec){out + first, n - first};
-	return n;
-}
-
-void
-flow_commit(struct flow *f, size_t n)
-{
-	(void)f;
-	if (n > world.room)
-		abort();
-	world.room -= n;
-}
-
-size_t
-flow_write(struct flow *f, const void *bytes, size_t n)
-{
-	(void)f;
-	(void)bytes;
-	n = n < world.room ? n : world.room;
-	world.room -= n;
-	return n;
-}
-
-void
-flow_shutdown(struct flow *f)
-{
-	(void)f;
-}
-
-void
-flow_close(struct flow *f)
-{
-	(void)f;
-	if (world.closed || world.aborted)
-		abort();
-	world.closed = true;
-}
-
-void
-flow_abort(struct flow *f)
-{
-	(void)f;
-	if (world.closed || world.aborted)
-		abort();
-	world.aborted = true;
-}
-
-void
-flow_addresses(const struct flow *f, struct flow_addresses *a)
-{
-	(void)f;
-	*a = addresses;
-}
-
-void
-flow_set_context(struct flow *f, void *context)
-{
-	(void)f;
-	(void)context;
-}
-
-void *
-flow_context(const struct flow *f)
-{
-	(void)f;
-	return NULL;
-}
-
-/* ---- The stack and the process ---- */
-
-void
-stack_gateway(const struct stack *s, uint8_t v4[16], uint8_t v6[16])
-{
-	(void)s;
-	memset(v4, 1, 16);
-	memset(v6, 1, 16);
-}
-
-bool
-stack_address_is_v4(const uint8_t address[16])
-{
-	return address[10] == 0xff;
-}
-
-int
-stack_datagram(struct stack *s, const struct flow_addresses *a, const void *bytes, size_t n)
-{
-	(void)s;
-	(void)a;
-	(void)bytes;
-	(void)n;
-	return 0;
-}
-
-uint64_t
-netproxy_now(struct netproxy *np)
-{
-	(void)np;
-	return 0;
-}
-
-void
-netproxy_record(struct netproxy *np, Gondolin__NetproxyRecord *r)
-{
-	(void)np;
-	(void)r;
-}
-
-bool
-netproxy_is_mapped(const struct netproxy *np, const char *host, uint16_t port)
-{
-	(void)np;
-	(void)host;
-	(void)port;
-	return false;
-}
 
 /* ---- egress ---- */
 
@@ -333,20 +171,19 @@ world_run(const uint8_t *bytes, size_t n, void (*start)(struct conn *c))
 	step = bytes[0] % 128u + 1;
 	room = bytes[1] * 16u + 64;
 	world.answers = bytes[2];
-	world.in = bytes + 3;
-	world.in_n = n - 3;
-	world.in_visible = world.in_n < step ? world.in_n : step;
-	world.room = room;
+	proxy_flow = (struct proxy_flow){.in = bytes + 3, .in_n = n - 3, .room = room};
+	proxy_flow.in_visible = proxy_flow.in_n < step ? proxy_flow.in_n : step;
 	np->conns = c;
 	c->np = np;
 	c->destination = "";
 	c->protocol = &none;
-	stream_init(&c->stream, (struct flow *)&world, &np->tls);
+	stream_init(&c->stream, (struct flow *)&proxy_flow, &np->tls);
 	start(c);
 	for (unsigned i = 0; i < ROUNDS && !c->dead; i++) {
-		world.room = room;
-		world.in_visible =
-		    world.in_n - world.in_visible < step ? world.in_n : world.in_visible + step;
+		struct proxy_flow *f = &proxy_flow;
+
+		f->room = room;
+		f->in_visible = f->in_n - f->in_visible < step ? f->in_n : f->in_visible + step;
 		conn_pump(c);
 		answer_next();
 	}

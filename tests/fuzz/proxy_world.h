@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What netproxy's HTTP servers stand on, made of arrays: a flow whose bytes are given, and an
- * egress that answers as it is told.  Links in place of the stack, the loop and the edge.
+ * What netproxy's HTTP servers stand on, made of arrays: a flow (proxy_flow.h), and an egress that
+ * answers as it is told.  Links in place of the edge.
  */
 #ifndef GONDOLIN_TESTS_PROXY_WORLD_H
 #define GONDOLIN_TESTS_PROXY_WORLD_H
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "netproxy/netproxy.h"
+#include "proxy_flow.h"
 
 #define WORLD_REQUESTS 64u
 
@@ -27,13 +28,9 @@ enum world_answer {
 
 struct world {
 	struct netproxy *np;
-	const uint8_t *in; /* from the guest */
-	size_t in_n, in_at, in_visible;
-	size_t room;     /* bytes that the guest takes now */
 	uint8_t answers; /* what the next answer is */
 	struct outbound_pending asked[WORLD_REQUESTS];
 	unsigned n_asked, n_answered;
-	bool aborted, closed;
 };
 
 /* Starts a connection with a protocol (http1_start, http2_start) and feeds it in pieces. */
