@@ -41,7 +41,7 @@ class Exec(OneSandbox):
         self.assertEqual(self.box.exec("sh", "-c", "ps -o args | grep -c '^[c]at /tmp/late'").out, b"0\n")
 
     def test_background_child_does_not_hold_the_end(self):
-        r = self.box.exec("sh", "-c", f"{hold('/tmp/behind')}; cat /tmp/behind & echo $!")
+        r = self.box.exec("sh", "-c", f"{hold('/tmp/behind')}; read line <&3 & echo $!")
         self.assertEqual((r.code, self.box.exec("kill", r.out.decode().strip()).code), (0, 0), r)
 
     def test_large_transfer(self):
