@@ -32,23 +32,37 @@ to_egress(struct network *n, Gondolin__SupToEgress__BodyCase kind, void *body)
 
 /* ---- Patterns ---- */
 
-/* Some patterns of a policy as a message has them; hosts of "*.x" get their star back. */
+/* A policy in as many messages as it takes: what the next one has; hosts of "*.x" get their star
+ * back. */
 struct patterns {
+	const struct policy *policy;
 	Gondolin__PolicyPattern messages[PATTERNS_AT_ONCE], *list[PATTERNS_AT_ONCE];
 	char hosts[PATTERNS_AT_ONCE][POLICY_HOST_MAX + 3];
-	size_t n;
+	size_t from, n;
 };
 
-static void
-fill_patterns(struct patterns *out, const struct policy *p, size_t from)
+static struct patterns *
+patterns_new(const struct policy *p)
+{
+	struct patterns *out = calloc(1, sizeof(*out));
+
+	if (out == NULL)
+		abort();
+	out->policy = p;
+	return out;
+}
+
+/* Fills the list with what follows; false where all has been there. */
+static bool
+patterns_next(struct patterns *out)
 {
 	static const char *const schemes[] = {
 	    [POLICY_ANY_SCHEME] = "", [POLICY_HTTP] = "http", [POLICY_HTTPS] = "https"};
 	static const char *const stars[] = {
 	    [POLICY_EXACT] = "", [POLICY_BELOW] = "*.", [POLICY_PUBLIC] = "*"};
 
-	for (out->n = 0; out->n < PATTERNS_AT_ONCE && from < p->n; out->n++, from++) {
-		const struct policy_pattern *v = &p->v[from];
+	for (out->n = 0; out->n < PATTERNS_AT_ONCE && out->from < out->policy->n; out->n++) {
+		const struct policy_pattern *v = &out->policy->v[out->from++];
 		Gondolin__PolicyPattern *m = &out->messages[out->n];
 		char *host = out->hosts[out->n];
 
@@ -61,22 +75,18 @@ fill_patterns(struct patterns *out, const struct policy *p, size_t from)
 		m->line = v->line;
 		out->list[out->n] = m;
 	}
+	return out->n > 0;
 }
 
-/* Sends a policy in as many messages as it takes. */
 static int
 patterns_to_netproxy(struct network *n, const struct policy *p)
 {
 	Gondolin__NetproxyPatterns m = GONDOLIN__NETPROXY_PATTERNS__INIT;
-	struct patterns *part = calloc(1, sizeof(*part));
-	size_t from;
+	struct patterns *part = patterns_new(p);
 	int rc = 0;
 
-	if (part == NULL)
-		abort();
-	for (from = 0; from < p->n && rc == 0; from += part->n) {
-		fill_patterns(part, p, from);
-		m.patterns = part->list;
+	m.patterns = part->list;
+	while (rc == 0 && patterns_next(part)) {
 		m.n_patterns = part->n;
 		rc = to_netproxy(n, GONDOLIN__SUP_TO_NETPROXY__BODY_PATTERNS, &m);
 	}
@@ -88,16 +98,12 @@ static int
 patterns_to_egress(struct network *n, const struct policy *p, Gondolin__EgressPatterns__Kind kind)
 {
 	Gondolin__EgressPatterns m = GONDOLIN__EGRESS_PATTERNS__INIT;
-	struct patterns *part = calloc(1, sizeof(*part));
-	size_t from;
+	struct patterns *part = patterns_new(p);
 	int rc = 0;
 
-	if (part == NULL)
-		abort();
 	m.kind = kind;
-	for (from = 0; from < p->n && rc == 0; from += part->n) {
-		fill_patterns(part, p, from);
-		m.patterns = part->list;
+	m.patterns = part->list;
+	while (rc == 0 && patterns_next(part)) {
 		m.n_patterns = part->n;
 		rc = to_egress(n, GONDOLIN__SUP_TO_EGRESS__BODY_PATTERNS, &m);
 	}
@@ -227,12 +233,10 @@ static int
 secret_to_egress(struct network *n, struct network_secret *s, const struct policy *hosts)
 {
 	Gondolin__EgressSecret m = GONDOLIN__EGRESS_SECRET__INIT;
-	struct patterns *part = calloc(1, sizeof(*part));
+	struct patterns *part = patterns_new(hosts);
 	int rc;
 
-	if (part == NULL)
-		abort();
-	fill_patterns(part, hosts, 0);
+	(void)patterns_next(part); /* all of them: NETWORK_SECRET_HOSTS_MAX */
 	m.hosts = part->list;
 	m.n_hosts = part->n;
 	m.name = ipc_text(s->config->name);
