@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/changes.h"
+#include "ipc/file.h"
 #include "ipc/log.h"
 
 #define PART      (256u * 1024u)
@@ -137,19 +138,6 @@ apply_removal(struct apply *a, const struct change *c)
 /* ---- Making ---- */
 
 static int
-write_all(int fd, const char *bytes, size_t n)
-{
-	ssize_t done;
-
-	for (; n > 0; bytes += done, n -= (size_t)done) {
-		done = write(fd, bytes, n);
-		if (done < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static int
 write_content(struct apply *a, const struct changes_entry *e, int fd)
 {
 	uint64_t at;
@@ -161,7 +149,7 @@ write_content(struct apply *a, const struct changes_entry *e, int fd)
 		    e->size - at < PART ? (size_t)(e->size - at) : PART, e->data + (off_t)at);
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		rc = write_all(fd, a->part, (size_t)n);
+		rc = file_write_all(fd, a->part, (size_t)n);
 	}
 	if (rc == 0 && fchmod(fd, e->mode) < 0)
 		rc = -errno;

@@ -29,16 +29,6 @@ static int __attribute__((format(printf, 3, 4))) fail(char *error, int rc, const
 
 /* ---- The mount ---- */
 
-static char *
-string_of(const ProtobufCBinaryData *b)
-{
-	char *s = strndup((const char *)b->data, b->len);
-
-	if (s == NULL)
-		abort();
-	return s;
-}
-
 /* The n-th mount's description; NULL behind the last one. */
 static Gondolin__ChangesMount *
 read_mount(int dir, unsigned n)
@@ -94,8 +84,8 @@ find_mount(struct changes_session *s, const char *path, char *error)
 		    error, -ENOENT, "%s has no mount %s with mode = cow", s->session.id, path);
 	if (found == 0)
 		return fail(error, -ENOENT, "%s has no mount with mode = cow", s->session.id);
-	s->path = string_of(&s->mount->path);
-	s->host = string_of(&s->mount->host);
+	s->path = ipc_string(&s->mount->path);
+	s->host = ipc_string(&s->mount->host);
 	return 0;
 }
 

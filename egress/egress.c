@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ipc/log.h"
+#include "ipc/message.h"
 #include "ipc/outbound.h"
 
 #define COUNT_SECONDS 1.
@@ -18,14 +19,7 @@
 static char *
 text_of(const ProtobufCBinaryData *b)
 {
-	char *s;
-
-	if (b->len == 0)
-		return NULL;
-	s = strndup((const char *)b->data, b->len);
-	if (s == NULL)
-		abort();
-	return s;
+	return b->len == 0 ? NULL : ipc_string(b);
 }
 
 static struct budget_limits

@@ -18,6 +18,7 @@
 
 #include "guest/init.h"
 #include "guest/network.h"
+#include "ipc/file.h"
 
 #define COPY_MAX (16u << 20) /* bytes of a file of the image */
 
@@ -43,20 +44,6 @@ static const char *const bundles[] = {
     "/etc/ssl/cert.pem",                  /* LibreSSL */
 };
 
-static int
-write_all(int fd, const void *bytes, size_t n)
-{
-	const uint8_t *at = bytes;
-	ssize_t done;
-
-	for (; n > 0; at += done, n -= (size_t)done) {
-		done = write(fd, at, n);
-		if (done < 0)
-			return -errno;
-	}
-	return 0;
-}
-
 /* A file of the image, to the start of ours.  One that is none, or too large, counts as empty. */
 static int
 copy_from(int to, const char *path)
@@ -76,7 +63,7 @@ copy_from(int to, const char *path)
 	if (n < 0)
 		rc = -errno;
 	else if (st.st_size > 0)
-		rc = write_all(to, "\n", 1);
+		rc = file_write_all(to, "\n", 1);
 out:
 	close(from);
 	return rc;
@@ -93,7 +80,7 @@ make_file(const char *path, const char *base, const void *bytes, size_t n)
 	if (base != NULL)
 		rc = copy_from(fd, base);
 	if (rc == 0)
-		rc = write_all(fd, bytes, n);
+		rc = file_write_all(fd, bytes, n);
 	close(fd);
 	return rc;
 }

@@ -66,3 +66,14 @@ log_line(const char *format, ...)
 	if (write(STDERR_FILENO, line, used) < 0)
 		return;
 }
+
+int
+log_fail(char *error, size_t error_size, int code, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(error, error_size, format, ap);
+	va_end(ap);
+	return code;
+}

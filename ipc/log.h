@@ -21,4 +21,8 @@ void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
  */
 char *log_escape(char *out, size_t size, const void *bytes, size_t n);
 
+/* Fills error with one formatted line and returns code (a -errno), so that it can be returned. */
+int log_fail(char *error, size_t error_size, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 #endif

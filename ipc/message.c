@@ -3,6 +3,7 @@
 #include "ipc/message.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const void *
@@ -119,4 +120,14 @@ ipc_envelope_body(const ProtobufCMessage *envelope, uint32_t *tag)
 		return body;
 	}
 	return NULL;
+}
+
+char *
+ipc_string(const ProtobufCBinaryData *bytes)
+{
+	char *s = strndup((const char *)bytes->data, bytes->len);
+
+	if (s == NULL)
+		abort();
+	return s;
 }

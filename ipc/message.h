@@ -47,4 +47,8 @@ ipc_text(const char *s)
 	return ipc_bytes(s, s != NULL ? strlen(s) : 0);
 }
 
+/* A field's bytes as a string of its own, which ends at the first NUL among them; to be freed.  Out
+ * of memory is fatal. */
+char *ipc_string(const ProtobufCBinaryData *bytes);
+
 #endif

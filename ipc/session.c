@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +17,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ipc/log.h"
+
 #define LOCK_NAME    "lock"
 #define SOCKET_NAME  "control.sock"
 #define ATTEMPTS_MAX 100 /* to lock a directory that others remove at the same time */
-
-static int __attribute__((format(printf, 4, 5)))
-fail(char *error, size_t size, int rc, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(error, size, format, ap);
-	va_end(ap);
-	return rc;
-}
 
 /* ---- Ids and processes ---- */
 
@@ -94,7 +84,7 @@ runtime_path(char *path, size_t size, char *error, size_t error_size)
 
 	if (own != NULL && own[0] != '\0') {
 		if (own[0] != '/')
-			return fail(error, error_size, -EINVAL,
+			return log_fail(error, error_size, -EINVAL,
 			    "GONDOLIN_RUNTIME_DIR=%s: not an absolute path", own);
 		n = snprintf(path, size, "%s", own);
 	} else if (geteuid() == 0) {
@@ -105,7 +95,7 @@ runtime_path(char *path, size_t size, char *error, size_t error_size)
 		n = snprintf(path, size, "/tmp/gondolin-%u", (unsigned)geteuid());
 	}
 	if (n < 0 || (size_t)n >= size)
-		return fail(
+		return log_fail(
 		    error, error_size, -ENAMETOOLONG, "the runtime directory's path is too long");
 	return 0;
 }
@@ -138,14 +128,14 @@ open_runtime(bool make, int *fd, char *error, size_t error_size)
 		return rc;
 	if (make && mkdir(path, 0700) < 0 && errno != EEXIST) {
 		rc = -errno;
-		return fail(error, error_size, rc,
+		return log_fail(error, error_size, rc,
 		    "%s: cannot be made (%s); set GONDOLIN_RUNTIME_DIR to a directory of yours",
 		    path, strerror(-rc));
 	}
 	*fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*fd < 0) {
 		rc = errno == ELOOP ? -ENOTDIR : -errno;
-		return fail(error, error_size, rc,
+		return log_fail(error, error_size, rc,
 		    "%s: %s; set GONDOLIN_RUNTIME_DIR to a directory of yours", path,
 		    rc == -ENOTDIR ? "not a directory" : strerror(-rc));
 	}
@@ -153,7 +143,7 @@ open_runtime(bool make, int *fd, char *error, size_t error_size)
 	if (fault != NULL) {
 		close(*fd);
 		*fd = -1;
-		return fail(error, error_size, -EPERM,
+		return log_fail(error, error_size, -EPERM,
 		    "%s: %s; set GONDOLIN_RUNTIME_DIR to a directory of yours", path, fault);
 	}
 	return 0;
@@ -289,7 +279,7 @@ session_create(struct session *s, const char *id, char *error, size_t error_size
 
 	*s = SESSION_EMPTY;
 	if (id != NULL && !session_id_is_valid(id))
-		return fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "not a session id; use 1 to 32 of a-z, 0-9 and -, no - first");
 	rc = open_runtime(true, &parent_fd, error, error_size);
 	if (rc < 0)
@@ -304,10 +294,10 @@ session_create(struct session *s, const char *id, char *error, size_t error_size
 	}
 	close(parent_fd);
 	if (rc == -EEXIST)
-		return fail(error, error_size, rc,
+		return log_fail(error, error_size, rc,
 		    "a sandbox with the id %s is running; choose another id or stop it", id);
 	if (rc < 0)
-		return fail(error, error_size, rc, "session directory %s: %s",
+		return log_fail(error, error_size, rc, "session directory %s: %s",
 		    id != NULL ? id : made, strerror(-rc));
 	return 0;
 }
@@ -510,7 +500,7 @@ session_find(struct session *s, const char *prefix, char *error, size_t error_si
 
 	*s = SESSION_EMPTY;
 	if (!session_id_is_valid(prefix))
-		return fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "not a session id; `gondolin list` shows the running sandboxes");
 	rc = walk_runtime(on_candidate, &f, error, error_size);
 	if (rc < 0) {
@@ -518,11 +508,11 @@ session_find(struct session *s, const char *prefix, char *error, size_t error_si
 		return rc;
 	}
 	if (f.n == 0)
-		return fail(error, error_size, -ENOENT,
+		return log_fail(error, error_size, -ENOENT,
 		    "no running sandbox %s; `gondolin list` shows those there are", prefix);
 	if (f.n > 1 && strcmp(f.found.id, prefix) != 0) {
 		session_close(&f.found);
-		return fail(error, error_size, -ENOTUNIQ,
+		return log_fail(error, error_size, -ENOTUNIQ,
 		    "%s is the start of several ids: %s; write more of it", prefix, f.names);
 	}
 	*s = f.found;

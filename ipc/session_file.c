@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/json.h"
 #include "ipc/log.h"
 #include "ipc/session.h"
@@ -74,26 +75,13 @@ session_state_name(enum session_state state)
 
 /* ---- Writing ---- */
 
-static bool
-is_utf8(const char *s, size_t n)
-{
-	size_t i, used;
-
-	for (i = 0; i < n; i += used) {
-		used = utf8_sequence(s + i, n - i);
-		if (used == 0)
-			return false;
-	}
-	return true;
-}
-
 /* A path may hold any bytes; what is no UTF-8 is escaped, so that it still fits when read back. */
 static void
 put_text(struct json_writer *w, const char *text, size_t size)
 {
 	char escaped[SESSION_PATH_SIZE];
 
-	if (is_utf8(text, strlen(text)))
+	if (utf8_is_valid(text, strlen(text)))
 		json_put_string(w, text);
 	else
 		json_put_string(w, log_escape(escaped, size, text, strlen(text)));
@@ -166,23 +154,6 @@ put_info(struct json_writer *w, const struct session_info *info)
 	json_close(w, '}');
 }
 
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t done;
-
-	while (n > 0) {
-		done = write(fd, p, n);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		p += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 int
 session_write(const struct session *s, const struct session_info *info)
 {
@@ -196,7 +167,7 @@ session_write(const struct session *s, const struct session_info *info)
 	if (fd < 0)
 		rc = -errno;
 	if (rc == 0)
-		rc = write_all(fd, w.text, w.length);
+		rc = file_write_all(fd, w.text, w.length);
 	if (rc == 0 && renameat(s->dir_fd, TEMPORARY, s->dir_fd, FILE_NAME) < 0)
 		rc = -errno;
 	if (rc < 0)

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/log.h"
 #include "ipc/tar.h"
 
@@ -243,30 +244,13 @@ clear_way(struct extraction *x, const char *base)
 }
 
 static int
-write_all(int fd, const uint8_t *bytes, size_t n)
-{
-	ssize_t w;
-
-	while (n > 0) {
-		w = write(fd, bytes, n);
-		if (w < 0 && errno != EINTR)
-			return -errno;
-		if (w > 0) {
-			bytes += w;
-			n -= (size_t)w;
-		}
-	}
-	return 0;
-}
-
-static int
 copy_data(struct extraction *x, int fd)
 {
 	ssize_t n;
 	int rc;
 
 	while ((n = tar_reader_data(x->reader, x->copy, sizeof(x->copy))) > 0) {
-		rc = write_all(fd, x->copy, (size_t)n);
+		rc = file_write_all(fd, x->copy, (size_t)n);
 		if (rc < 0)
 			return fail(x, -rc, x->path, "cannot write");
 	}

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/log.h"
 #include "ipc/tar_private.h"
 
@@ -28,19 +29,7 @@ struct writer {
 static int
 write_fd(void *ctx, const void *bytes, size_t n)
 {
-	const char *p = bytes;
-	ssize_t w;
-
-	while (n > 0) {
-		w = write(*(int *)ctx, p, n);
-		if (w < 0 && errno != EINTR)
-			return -errno;
-		if (w > 0) {
-			p += w;
-			n -= (size_t)w;
-		}
-	}
-	return 0;
+	return file_write_all(*(int *)ctx, bytes, n);
 }
 
 struct tar_sink

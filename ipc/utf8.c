@@ -47,6 +47,19 @@ utf8_sequence(const char *s, size_t n)
 	return 0;
 }
 
+bool
+utf8_is_valid(const char *s, size_t n)
+{
+	size_t i, used;
+
+	for (i = 0; i < n; i += used) {
+		used = utf8_sequence(s + i, n - i);
+		if (used == 0)
+			return false;
+	}
+	return true;
+}
+
 size_t
 utf8_encode(uint32_t code, char out[4])
 {

@@ -3,6 +3,7 @@
 #ifndef GONDOLIN_IPC_UTF8_H
 #define GONDOLIN_IPC_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,9 @@
  * is none (truncated, overlong, surrogate, past U+10FFFF, or n is 0).
  */
 size_t utf8_sequence(const char *s, size_t n);
+
+/* Whether the n bytes are well-formed sequences and nothing else. */
+bool utf8_is_valid(const char *s, size_t n);
 
 /* Encodes a code point up to U+10FFFF that is no surrogate; returns the bytes written, 1 to 4. */
 size_t utf8_encode(uint32_t code, char out[4]);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ipc/log.h"
 #include "supervisor/audit_log_private.h"
 
 void
@@ -23,17 +23,6 @@ audit_log_init(struct audit_log *log)
 	memset(log->previous, '0', SHA256_HEX_SIZE - 1);
 	json_writer_init(&log->line);
 	tzset();
-}
-
-static int __attribute__((format(printf, 4, 5)))
-fail(char *error, size_t size, int rc, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(error, size, format, ap);
-	va_end(ap);
-	return rc;
 }
 
 /* Takes seq and prev from the file's last line; text ends with the file and holds that line whole.
@@ -47,7 +36,7 @@ continue_chain(struct audit_log *log, const char *path, const char *text, size_t
 	const char *start, *why;
 
 	if (text[n - 1] != '\n')
-		return fail(error, error_size, -EPROTO,
+		return log_fail(error, error_size, -EPROTO,
 		    "%s: the last line is torn; check it with --verify-log and use a new file",
 		    path);
 	start = memrchr(text, '\n', n - 1);
@@ -56,7 +45,7 @@ continue_chain(struct audit_log *log, const char *path, const char *text, size_t
 	if (why == NULL && line.seq < 1)
 		why = "no seq";
 	if (why != NULL)
-		return fail(error, error_size, -EPROTO,
+		return log_fail(error, error_size, -EPROTO,
 		    "%s: no audit log to continue (last line: %s); use a new file", path, why);
 	log->seq = (uint64_t)line.seq;
 	sha256(start, (size_t)(text + n - 1 - start), digest);
@@ -77,8 +66,8 @@ read_end(struct audit_log *log, const char *path, char *error, size_t error_size
 		abort();
 	n = pread(log->fd, text, want, log->size - (off_t)want);
 	if (n < 0 || (size_t)n != want)
-		rc = fail(error, error_size, n < 0 ? -errno : -EIO, "%s: cannot be read (%s)", path,
-		    strerror(n < 0 ? errno : EIO));
+		rc = log_fail(error, error_size, n < 0 ? -errno : -EIO, "%s: cannot be read (%s)",
+		    path, strerror(n < 0 ? errno : EIO));
 	else
 		rc = continue_chain(log, path, text, want, error, error_size);
 	free(text);
@@ -99,18 +88,18 @@ audit_log_open(
 	    O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (log->fd < 0) {
 		rc = -errno;
-		return fail(error, error_size, rc, "audit log %s: %s", path,
+		return log_fail(error, error_size, rc, "audit log %s: %s", path,
 		    rc == -ELOOP ? "a symbolic link; name the file itself" : strerror(-rc));
 	}
 	if (fstat(log->fd, &st) < 0 || !S_ISREG(st.st_mode))
-		rc = fail(error, error_size, -EINVAL, "audit log %s: not a regular file", path);
+		rc = log_fail(error, error_size, -EINVAL, "audit log %s: not a regular file", path);
 	else if (flock(log->fd, LOCK_EX | LOCK_NB) < 0)
-		rc = fail(error, error_size, errno == EWOULDBLOCK ? -EBUSY : -errno,
+		rc = log_fail(error, error_size, errno == EWOULDBLOCK ? -EBUSY : -errno,
 		    "audit log %s: another sandbox writes to it; give each a file of its own",
 		    path);
 	/* Its size only now: the other one may just have ended. */
 	else if (fstat(log->fd, &st) < 0)
-		rc = fail(error, error_size, -errno, "audit log %s: %s", path, strerror(errno));
+		rc = log_fail(error, error_size, -errno, "audit log %s: %s", path, strerror(errno));
 	else {
 		log->size = st.st_size;
 		rc = st.st_size > 0 ? read_end(log, path, error, error_size) : 0;

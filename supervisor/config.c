@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/log.h"
 #include "ipc/utf8.h"
 #include "supervisor/config_grammar.h"
@@ -244,19 +245,6 @@ fail_value(struct walk *w, const char *key, const struct value *v, const char *w
 	    log_escape(shown, sizeof(shown), v->text, strlen(v->text)), why);
 }
 
-static bool
-is_utf8(const char *s)
-{
-	size_t n = strlen(s), i, used;
-
-	for (i = 0; i < n; i += used) {
-		used = utf8_sequence(s + i, n - i);
-		if (used == 0)
-			return false;
-	}
-	return true;
-}
-
 /*
  * Room for n more elements of a list {v, n} behind those of an earlier text.  One more than needed,
  * zero: the NULL behind a list of strings.  Returns the place of the first of the n.
@@ -300,7 +288,7 @@ read_key(
 		w->r.line = v->line;
 		w->r.index = i;
 		why = strlen(v->text) > CONFIG_VALUE_MAX ? "too long; use at most 65535 bytes"
-		      : !is_utf8(v->text)
+		      : !utf8_is_valid(v->text, strlen(v->text))
 			  ? "not UTF-8; use UTF-8 text"
 			  : spec->read(&w->r, v->text, (char *)out + i * spec->element, spec->arg);
 		if (why != NULL)
@@ -375,9 +363,10 @@ read_title(struct walk *w, const struct config_section_spec *spec, const char *t
 	char shown[80];
 
 	w->r.index = 0;
-	why = !is_utf8(title) ? "not UTF-8; use UTF-8 text"
-			      : spec->title(&w->r, title, (char *)section + spec->title_offset,
-				    spec->title_arg);
+	why =
+	    !utf8_is_valid(title, strlen(title))
+		? "not UTF-8; use UTF-8 text"
+		: spec->title(&w->r, title, (char *)section + spec->title_offset, spec->title_arg);
 	if (why == NULL)
 		return 0;
 	return fail(w, w->r.line, "%s \"%s\": %s", spec->name,
@@ -519,25 +508,6 @@ config_add(struct config **c, const char *name, const char *text, size_t length,
 	return rc;
 }
 
-static int
-read_all(int fd, char *text, size_t size, size_t *length)
-{
-	ssize_t n;
-
-	*length = 0;
-	while (*length < size) {
-		n = read(fd, text + *length, size - *length);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		*length += (size_t)n;
-	}
-	return 0;
-}
-
 int
 config_load(struct config **out, const char *path, char *error, size_t error_size)
 {
@@ -551,7 +521,7 @@ config_add_file(
     struct config **c, const char *name, const char *path, char *error, size_t error_size)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
-	size_t length = 0;
+	ssize_t length = 0;
 	char *text = NULL;
 	int fd, rc;
 
@@ -561,10 +531,11 @@ config_add_file(
 		text = malloc(CONFIG_FILE_MAX + 1);
 		if (text == NULL)
 			abort();
-		rc = read_all(fd, text, CONFIG_FILE_MAX + 1, &length);
+		length = file_read_all(fd, text, CONFIG_FILE_MAX + 1);
+		rc = length < 0 ? (int)length : 0;
 	}
 	if (rc == 0) {
-		rc = config_add(c, name, text, length, error, error_size);
+		rc = config_add(c, name, text, (size_t)length, error, error_size);
 	} else {
 		snprintf(error, error_size, "%s: %s", name, strerror(-rc));
 		config_free(*c);

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
+
 struct place {
 	const struct config *config;
 	const struct config_secret *secret;
@@ -35,21 +37,12 @@ refuse(const struct place *at, int error, const char *format, ...)
 static ssize_t
 read_file(const char *path, uint8_t *out, size_t size)
 {
-	size_t used = 0;
-	ssize_t n = 1;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	while (used < size && n != 0) {
-		n = read(fd, out + used, size - used);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		used += (size_t)n;
-	}
-	n = n < 0 ? -errno : (ssize_t)used;
+	n = file_read_all(fd, out, size);
 	close(fd);
 	return n;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc/message.h"
 #include "vfsd/layer_hide.h"
 #include "vfsd/layer_readonly.h"
 #include "vfsd/provider_cow.h"
@@ -15,16 +16,6 @@
 
 #define SCRATCH_BYTES (1ull << 30) /* of what the guest makes under hidden names */
 #define ROOT_MODE     0755u
-
-static char *
-string_of(const ProtobufCBinaryData *b)
-{
-	char *s = strndup((const char *)b->data, b->len);
-
-	if (s == NULL)
-		abort();
-	return s;
-}
 
 static Gondolin__VfsdMount *
 copy_of(const Gondolin__VfsdMount *wish)
@@ -59,12 +50,12 @@ mount_add(struct vfsd *v, const Gondolin__VfsdMount *wish, int dir)
 	}
 	*m = (struct mount){.vfsd = v, .id = v->n_mounts++, .dir = dir};
 	m->wish = copy_of(wish);
-	m->path = string_of(&m->wish->path);
+	m->path = ipc_string(&m->wish->path);
 	m->hide = calloc(m->wish->n_hide + 1, sizeof(m->hide[0]));
 	if (m->hide == NULL)
 		abort();
 	for (i = 0; i < m->wish->n_hide; i++)
-		m->hide[i] = string_of(&m->wish->hide[i]);
+		m->hide[i] = ipc_string(&m->wish->hide[i]);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ipc/log.h"
+#include "ipc/message.h"
 #include "vmrunner/output.h"
 #include "vmrunner/vmrunner.h"
 
@@ -213,11 +214,8 @@ command_make(struct vmrunner *vm, Gondolin__AgentExec *exec, int *fds)
 	c->exec = exec;
 	c->cost = exec_cost(exec);
 	c->builtin = exec->builtin;
-	if (c->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE) {
-		c->path = strndup((const char *)exec->argv[0].data, exec->argv[0].len);
-		if (c->path == NULL)
-			abort();
-	}
+	if (c->builtin != GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE)
+		c->path = ipc_string(&exec->argv[0]);
 	c->input_fd = -1;
 	ev_timer_init(&c->kill, on_kill, KILL_AFTER, 0.);
 	c->kill.data = c;

@@ -61,7 +61,7 @@ set_up(struct build *b, struct image_store *s)
 		if (strcmp(platforms[i].machine, u.machine) == 0)
 			b->platform = &platforms[i];
 	if (b->platform == NULL)
-		return image_fail(b->error, b->error_size, -ENOTSUP,
+		return log_fail(b->error, b->error_size, -ENOTSUP,
 		    "images can be built on x86_64 and aarch64, not on %s", u.machine);
 	b->subordinate = b->recipe.base == RECIPE_DEBIAN;
 	b->runner = (struct program_runner){
@@ -165,7 +165,7 @@ explain_full_disk(struct build *b, const char *store)
 
 	if (b->work != NULL && statvfs(b->work, &room) == 0 &&
 	    room.f_bavail * room.f_frsize < ROOM_MIN)
-		image_fail(b->error, b->error_size, -ENOSPC,
+		log_fail(b->error, b->error_size, -ENOSPC,
 		    "the disk is full: free some space for %s, or set GONDOLIN_IMAGE_DIR", store);
 }
 
@@ -182,7 +182,7 @@ image_build(struct image_store *s, const struct image_build_options *options,
 		return result;
 	error[0] = '\0';
 	if (image_tag_canonical(options->tag != NULL ? options->tag : b.recipe.name, tag) < 0)
-		result = image_fail(error, error_size, -EINVAL,
+		result = log_fail(error, error_size, -EINVAL,
 		    "bad tag: use name or name:tag of a-z, 0-9, '.', '_' and '-'");
 	if (result == 0)
 		result = set_up(&b, s);
@@ -199,8 +199,8 @@ image_build(struct image_store *s, const struct image_build_options *options,
 		result = image_staging_commit(&b.staging, &b.manifest, tag, id, error, error_size);
 	/* Steps that fail without a line of their own: the file system said no. */
 	if (result < 0 && error[0] == '\0')
-		image_fail(error, error_size, result, "building %s in %s: %s", b.recipe.name,
-		    s->path, strerror(-result));
+		log_fail(error, error_size, result, "building %s in %s: %s", b.recipe.name, s->path,
+		    strerror(-result));
 	tear_down(&b);
 	return result;
 }

@@ -14,17 +14,6 @@
 
 #define TREE_DEPTH 256u
 
-int
-image_fail(char *error, size_t error_size, int code, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(error, error_size, format, ap);
-	va_end(ap);
-	return code;
-}
-
 char *
 image_format(const char *format, ...)
 {
@@ -53,24 +42,6 @@ image_step(const struct image_progress *p, const char *what, uint64_t done, uint
 }
 
 int
-image_write_all(int fd, const void *bytes, size_t n)
-{
-	const char *next = bytes;
-
-	while (n > 0) {
-		ssize_t done = write(fd, next, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		next += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
-int
 image_put_file(int dir, const char *name, const void *bytes, size_t n, unsigned mode)
 {
 	int fd =
@@ -79,7 +50,7 @@ image_put_file(int dir, const char *name, const void *bytes, size_t n, unsigned 
 
 	if (fd == -1)
 		return -errno;
-	error = image_write_all(fd, bytes, n);
+	error = file_write_all(fd, bytes, n);
 	/* The mode is meant, whatever the caller's umask is. */
 	if (error == 0 && fchmod(fd, (mode_t)mode) < 0)
 		error = -errno;
@@ -94,7 +65,7 @@ image_get_file(int dir, const char *name, size_t max, char **bytes, size_t *n)
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	int error = 0;
-	size_t have = 0;
+	ssize_t have = 0;
 	char *text = NULL;
 
 	if (fd == -1)
@@ -110,18 +81,11 @@ image_get_file(int dir, const char *name, size_t max, char **bytes, size_t *n)
 	text = malloc((size_t)st.st_size + 1);
 	if (text == NULL)
 		abort();
-	while (have < (size_t)st.st_size) {
-		ssize_t got = read(fd, text + have, (size_t)st.st_size - have);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			error = -errno;
-		if (got <= 0)
-			break;
-		have += (size_t)got;
-	}
-	text[have] = '\0';
+	have = file_read_all(fd, text, (size_t)st.st_size);
+	if (have < 0)
+		error = (int)have;
+	else
+		text[have] = '\0';
 out:
 	close(fd);
 	if (error < 0) {
@@ -129,7 +93,7 @@ out:
 		return error;
 	}
 	*bytes = text;
-	*n = have;
+	*n = (size_t)have;
 	return 0;
 }
 

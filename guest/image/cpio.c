@@ -17,7 +17,7 @@ static void
 put(struct cpio_writer *c, const void *bytes, size_t n)
 {
 	if (c->error == 0)
-		c->error = image_write_all(c->fd, bytes, n);
+		c->error = file_write_all(c->fd, bytes, n);
 	c->offset += n;
 }
 

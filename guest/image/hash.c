@@ -115,10 +115,10 @@ image_verify(
 
 		free(what);
 		if (result < 0 && result != -EBADMSG)
-			return image_fail(
+			return log_fail(
 			    error, error_size, result, "%s: %s", i->paths[kind], strerror(-result));
 		if (strcmp(sha256, p->sha256) != 0)
-			return image_fail(error, error_size, -EBADMSG,
+			return log_fail(error, error_size, -EBADMSG,
 			    "%s does not have the hash of its manifest: remove the image and build "
 			    "it again",
 			    i->paths[kind]);

@@ -221,7 +221,7 @@ add_dependencies(struct modules *m, const struct module *module, const char *whe
 	int result = 0;
 
 	if (next == NULL)
-		return image_fail(m->b->error, m->b->error_size, -EINVAL,
+		return log_fail(m->b->error, m->b->error_size, -EINVAL,
 		    "the kernel module %s cannot be read", module->name);
 	while (*next != '\0' && result == 0) {
 		size_t n = strcspn(next, ",");
@@ -285,7 +285,7 @@ add_module(struct modules *m, const char *name, bool required, const char *when)
 		return 0;
 	if (path == NULL || m->n == MODULES_MAX || m->n_pending == MODULES_MAX) {
 		free(path);
-		return image_fail(m->b->error, m->b->error_size, -ENOENT,
+		return log_fail(m->b->error, m->b->error_size, -ENOENT,
 		    "the kernel %s has no module %s", m->b->manifest.kernel_release, name);
 	}
 	m->pending[m->n_pending++] = name;
@@ -338,11 +338,11 @@ initramfs_read_guest(struct build *b, char **bytes, size_t *n)
 	int result = image_get_file(AT_FDCWD, path, GUEST_MAX, bytes, n);
 
 	if (result < 0)
-		image_fail(b->error, b->error_size, result,
+		log_fail(b->error, b->error_size, result,
 		    "%s: %s; it belongs beside this program, or give --guest", path,
 		    strerror(-result));
 	else if (*n < 64 || memcmp(*bytes, "\177ELF\2\1", 6) != 0)
-		result = image_fail(b->error, b->error_size, -EINVAL,
+		result = log_fail(b->error, b->error_size, -EINVAL,
 		    "%s is no ELF program: give a gondolin-guest", path);
 	free(path);
 	return result;

@@ -106,7 +106,7 @@ find_kernel(struct build *b, bool private_lists)
 		snprintf(b->manifest.kernel_release, sizeof(b->manifest.kernel_release), "%s",
 		    name + strlen("linux-image-"));
 	else if (result == 0)
-		result = image_fail(b->error, b->error_size, -ENOENT,
+		result = log_fail(b->error, b->error_size, -ENOENT,
 		    "the package %s names no kernel: check the machine's apt sources",
 		    b->platform->kernel_package);
 	free(name);
@@ -214,8 +214,7 @@ kernel_unpack_package(struct build *b, const char *name, const char *into)
 	if (d != NULL)
 		closedir(d);
 	if (w.n == 0)
-		return image_fail(
-		    b->error, b->error_size, -ENOENT, "apt-get downloaded no %s", name);
+		return log_fail(b->error, b->error_size, -ENOENT, "apt-get downloaded no %s", name);
 	result = program_run(&b->runner, &w, "unpacking packages", -1, b->error, b->error_size);
 	program_words_clear(&w);
 	return result;
@@ -240,7 +239,7 @@ kernel_unpack(struct build *b)
 		}
 	}
 	if (result == 0 && (b->modules == NULL || stat(image, &st) < 0))
-		result = image_fail(b->error, b->error_size, -ENOENT,
+		result = log_fail(b->error, b->error_size, -ENOENT,
 		    "the package %s has no kernel and modules where they are expected", package);
 	/* The same packages make the same bytes: no clock of this machine goes into the image. */
 	if (result == 0 && b->runner.epoch == 0)

@@ -145,7 +145,7 @@ image_list_read(const struct image_store *s, struct image_list *out, char *error
 		result = for_each_name(s->tags, add_tag, &l);
 	if (result < 0) {
 		image_list_clear(out);
-		return image_fail(error, error_size, result, "cannot read the image store %s: %s",
+		return log_fail(error, error_size, result, "cannot read the image store %s: %s",
 		    s->path, strerror(-result));
 	}
 	if (out->n > 0)

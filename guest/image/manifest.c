@@ -172,7 +172,7 @@ read_members(struct reader *r, const struct json_token *object, const struct mem
 	const struct json_token *name = object + 1;
 
 	if (object->type != JSON_OBJECT)
-		return image_fail(r->error, r->error_size, -EPROTO, "%s is not an object", where);
+		return log_fail(r->error, r->error_size, -EPROTO, "%s is not an object", where);
 	for (size_t i = 0; i < object->size; i++) {
 		const struct json_token *value = r->json.tokens + name->next;
 		const struct member *row = table;
@@ -182,12 +182,12 @@ read_members(struct reader *r, const struct json_token *object, const struct mem
 			row++;
 		log_escape(shown, sizeof(shown), r->json.text + name->start, name->length);
 		if (row == table + n_rows)
-			return image_fail(r->error, r->error_size, -EPROTO,
+			return log_fail(r->error, r->error_size, -EPROTO,
 			    "%s has an unknown member \"%s\"", where, shown);
 		r->error[0] = '\0';
 		if (row->read(r, value) < 0) {
 			if (r->error[0] == '\0')
-				image_fail(r->error, r->error_size, -EPROTO, "%s has a bad \"%s\"",
+				log_fail(r->error, r->error_size, -EPROTO, "%s has a bad \"%s\"",
 				    where, shown);
 			return -EPROTO;
 		}
@@ -195,8 +195,8 @@ read_members(struct reader *r, const struct json_token *object, const struct mem
 	}
 	for (size_t i = 0; i < n_rows; i++)
 		if (table[i].required && json_member(&r->json, object, table[i].name) == NULL)
-			return image_fail(r->error, r->error_size, -EPROTO, "%s lacks \"%s\"",
-			    where, table[i].name);
+			return log_fail(r->error, r->error_size, -EPROTO, "%s lacks \"%s\"", where,
+			    table[i].name);
 	return 0;
 }
 
@@ -245,7 +245,7 @@ read_parts(struct reader *r, const struct json_token *v)
 		return -EPROTO;
 	if (strcmp(p[0].file, p[1].file) == 0 || strcmp(p[0].file, p[2].file) == 0 ||
 	    strcmp(p[1].file, p[2].file) == 0)
-		return image_fail(
+		return log_fail(
 		    r->error, r->error_size, -EPROTO, "two parts have the same file name");
 	return 0;
 }
@@ -271,14 +271,14 @@ image_manifest_parse(
 
 	memset(m, 0, sizeof(*m));
 	if (length > IMAGE_MANIFEST_MAX)
-		return image_fail(error, error_size, -E2BIG, "the manifest is larger than %u bytes",
+		return log_fail(error, error_size, -E2BIG, "the manifest is larger than %u bytes",
 		    IMAGE_MANIFEST_MAX);
 	tokens = calloc(TOKENS_MAX, sizeof(*tokens));
 	if (tokens == NULL)
 		abort();
 	result = json_parse(&r.json, text, length, tokens, TOKENS_MAX);
 	if (result < 0)
-		result = image_fail(error, error_size, -EPROTO, "the manifest is not valid JSON");
+		result = log_fail(error, error_size, -EPROTO, "the manifest is not valid JSON");
 	else
 		result = read_members(&r, tokens, manifest_members,
 		    sizeof(manifest_members) / sizeof(manifest_members[0]), "the manifest");
@@ -363,8 +363,7 @@ image_manifest_load(int dir, struct image_manifest *m, char *error, size_t error
 
 	memset(m, 0, sizeof(*m));
 	if (result < 0)
-		return image_fail(
-		    error, error_size, result, "manifest.json: %s", strerror(-result));
+		return log_fail(error, error_size, result, "manifest.json: %s", strerror(-result));
 	result = image_manifest_parse(m, text, n, error, error_size);
 	free(text);
 	return result;

@@ -8,10 +8,8 @@
 #include <stdint.h>
 
 #include "guest/image/image.h"
-
-/* Fills error with one formatted line and returns code (a -errno), so that it can be returned. */
-int image_fail(char *error, size_t error_size, int code, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+#include "ipc/file.h"
+#include "ipc/log.h"
 
 /* asprintf(3) that cannot fail: out of memory is fatal. */
 char *image_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -44,9 +42,6 @@ void image_step(const struct image_progress *p, const char *what, uint64_t done,
  */
 int image_copy_hashed(int in, int out, uint64_t size, const char *what,
     const struct image_progress *p, char sha256[IMAGE_ID_LENGTH + 1]);
-
-/* Writes all n bytes.  Returns 0 or -errno. */
-int image_write_all(int fd, const void *bytes, size_t n);
 
 /* Makes (or empties) the file `name` in dir with these bytes.  Returns 0 or -errno. */
 int image_put_file(int dir, const char *name, const void *bytes, size_t n, unsigned mode);

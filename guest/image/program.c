@@ -98,7 +98,7 @@ program_missing(const char *name, char *error, size_t error_size)
 	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++)
 		if (strcmp(packages[i].program, name) == 0)
 			package = packages[i].package;
-	return image_fail(error, error_size, -ENOENT,
+	return log_fail(error, error_size, -ENOENT,
 	    "%s is not installed: run `apt-get install %s` as root", name, package);
 }
 
@@ -196,7 +196,7 @@ static void
 take_output(struct output *o, const struct program_runner *r, const char *bytes, size_t n)
 {
 	if (r->log_fd != -1)
-		(void)image_write_all(r->log_fd, bytes, n);
+		(void)file_write_all(r->log_fd, bytes, n);
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n')
 			end_of_line(o, r);
@@ -277,16 +277,16 @@ judge(const struct program_words *w, const struct output *o, int status, bool ca
 	char lines[480];
 
 	if (cancelled)
-		return image_fail(error, error_size, -EINTR, "interrupted");
+		return log_fail(error, error_size, -EINTR, "interrupted");
 	if (exec_error == ENOENT)
 		return program_missing(w->words[0], error, error_size);
 	if (exec_error != 0)
-		return image_fail(error, error_size, -exec_error, "cannot run %s: %s", w->words[0],
+		return log_fail(error, error_size, -exec_error, "cannot run %s: %s", w->words[0],
 		    strerror(exec_error));
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	last_lines(o, lines, sizeof(lines));
-	return image_fail(error, error_size, -ECHILD, "%s failed (%s %d): %s", w->words[0],
+	return log_fail(error, error_size, -ECHILD, "%s failed (%s %d): %s", w->words[0],
 	    WIFEXITED(status) ? "exit" : "signal",
 	    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 	    lines[0] != '\0' ? lines : "it printed nothing");
@@ -303,7 +303,7 @@ program_run(const struct program_runner *r, const struct program_words *w, const
 	bool cancelled;
 
 	if (image_cancelled(r->progress))
-		return image_fail(error, error_size, -EINTR, "interrupted");
+		return log_fail(error, error_size, -EINTR, "interrupted");
 	if (step != NULL)
 		image_step(r->progress, step, 0, 0);
 	if (pipe2(pipes, O_CLOEXEC) < 0 || pipe2(reports, O_CLOEXEC) < 0)
@@ -320,7 +320,7 @@ program_run(const struct program_runner *r, const struct program_words *w, const
 
 		close(pipes[0]);
 		close(reports[0]);
-		return image_fail(
+		return log_fail(
 		    error, error_size, code, "cannot start %s: %s", w->words[0], strerror(-code));
 	}
 	setpgid(pid, pid);
@@ -390,7 +390,7 @@ program_as_root_check(bool subordinate, char *error, size_t error_size)
 		return program_missing("newuidmap", error, error_size);
 	if (subordinate && (pw == NULL || !has_range("/etc/subuid", pw->pw_name, geteuid()) ||
 			       !has_range("/etc/subgid", pw->pw_name, geteuid())))
-		return image_fail(error, error_size, -EPERM,
+		return log_fail(error, error_size, -EPERM,
 		    "%s has no subordinate ids: run `usermod --add-subuids 100000-165535 "
 		    "--add-subgids 100000-165535 %s` as root, or build as root",
 		    pw != NULL ? pw->pw_name : "this user", pw != NULL ? pw->pw_name : "USER");
@@ -399,9 +399,9 @@ program_as_root_check(bool subordinate, char *error, size_t error_size)
 	result = program_run(&quiet, &w, NULL, -1, reason, sizeof(reason));
 	program_words_clear(&w);
 	if (result == -ENOENT)
-		return image_fail(error, error_size, result, "%s", reason);
+		return log_fail(error, error_size, result, "%s", reason);
 	if (result < 0)
-		return image_fail(error, error_size, -EPERM,
+		return log_fail(error, error_size, -EPERM,
 		    "no user namespaces here (%s): allow them (sysctl "
 		    "kernel.unprivileged_userns_clone=1), or build as root",
 		    reason);

@@ -99,7 +99,7 @@ complain(cfg_t *cfg, const char *format, va_list ap)
 	if (current == NULL || current->error[0] != '\0')
 		return;
 	vsnprintf(reason, sizeof(reason), format, ap);
-	image_fail(current->error, current->error_size, 0, "%s:%d: %s",
+	log_fail(current->error, current->error_size, 0, "%s:%d: %s",
 	    cfg != NULL && cfg->filename != NULL ? cfg->filename : "recipe",
 	    cfg != NULL ? cfg->line : 0, reason);
 }
@@ -171,15 +171,15 @@ take_files(struct recipe *r, cfg_t *cfg, const char *path, char *error, size_t e
 		r->n_files++;
 		f->target = image_format("%s", cfg_title(section));
 		if (!target_ok(f->target))
-			return image_fail(error, error_size, -EINVAL,
+			return log_fail(error, error_size, -EINVAL,
 			    "%s:%d: file \"%s\": give an absolute path in the image", path,
 			    section->line, f->target);
 		if (!mode_ok(cfg_getstr(section, "mode"), &f->mode))
-			return image_fail(error, error_size, -EINVAL,
+			return log_fail(error, error_size, -EINVAL,
 			    "%s:%d: file \"%s\": mode is octal, from \"0000\" to \"7777\"", path,
 			    section->line, f->target);
 		if (source == NULL)
-			return image_fail(error, error_size, -EINVAL,
+			return log_fail(error, error_size, -EINVAL,
 			    "%s:%d: file \"%s\" needs a source", path, section->line, f->target);
 		f->source = source[0] == '/' || slash == NULL
 				? image_format("%s", source)
@@ -202,24 +202,23 @@ take_recipe(struct recipe *r, cfg_t *cfg, const char *path, char *error, size_t 
 	else if (base != NULL && strcmp(base, "debian") == 0)
 		r->base = RECIPE_DEBIAN;
 	else
-		return image_fail(
-		    error, error_size, -EINVAL, "%s: base is busybox or debian", path);
+		return log_fail(error, error_size, -EINVAL, "%s: base is busybox or debian", path);
 	if (recipe_size(cfg_getstr(cfg, "size"), &r->size) < 0)
-		return image_fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "%s: size is a number with K, M, G or T, from 16M to 1T", path);
 	if (r->base == RECIPE_BUSYBOX && r->packages[0] != NULL)
-		return image_fail(
+		return log_fail(
 		    error, error_size, -EINVAL, "%s: packages need base = debian", path);
 	for (size_t i = 0; r->packages[i] != NULL; i++)
 		if (!package_ok(r->packages[i]))
-			return image_fail(error, error_size, -EINVAL,
-			    "%s: \"%s\" is no package name", path, r->packages[i]);
+			return log_fail(error, error_size, -EINVAL, "%s: \"%s\" is no package name",
+			    path, r->packages[i]);
 	for (size_t i = 0; r->modules[i] != NULL; i++)
 		if (!image_file_name_ok(r->modules[i]))
-			return image_fail(error, error_size, -EINVAL,
-			    "%s: \"%s\" is no module name", path, r->modules[i]);
+			return log_fail(error, error_size, -EINVAL, "%s: \"%s\" is no module name",
+			    path, r->modules[i]);
 	if (strlen(r->cmdline) > IMAGE_CMDLINE_MAX || strpbrk(r->cmdline, "\n\r\t") != NULL)
-		return image_fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "%s: cmdline is one line of at most %u bytes", path, IMAGE_CMDLINE_MAX);
 	return take_files(r, cfg, path, error, error_size);
 }
@@ -236,7 +235,7 @@ take_name(struct recipe *r, const char *path, char *error, size_t error_size)
 	if (n > 5 && strcmp(name + n - 5, ".conf") == 0)
 		name[n - 5] = '\0';
 	if (strchr(name, ':') != NULL || image_tag_canonical(name, tag) < 0)
-		result = image_fail(error, error_size, -EINVAL,
+		result = log_fail(error, error_size, -EINVAL,
 		    "\"%s\": a recipe's name is of a-z, 0-9, '.', '_' and '-'", name);
 	else
 		snprintf(r->name, sizeof(r->name), "%s", name);
@@ -274,7 +273,7 @@ parse(struct recipe *r, const char *path, char *error, size_t error_size)
 	result = cfg_parse(cfg, path);
 	current = NULL;
 	if (result == CFG_FILE_ERROR)
-		result = image_fail(error, error_size, -ENOENT,
+		result = log_fail(error, error_size, -ENOENT,
 		    "recipe %s: %s; the installed ones are mini and debian, or give a path", path,
 		    strerror(errno));
 	else if (result != CFG_SUCCESS)

@@ -54,7 +54,7 @@ rootfs_check(struct build *b)
 	for (size_t i = 0; i < b->recipe.n_files; i++)
 		if (access(b->recipe.files[i].source, R_OK) < 0) {
 			result = -errno;
-			return image_fail(b->error, b->error_size, result, "%s: %s",
+			return log_fail(b->error, b->error_size, result, "%s: %s",
 			    b->recipe.files[i].source, strerror(-result));
 		}
 	for (size_t k = 0; k < 2; k++)
@@ -200,7 +200,7 @@ copy_busybox(struct build *b, int tree)
 		free(path);
 	}
 	if (result == 0 && bytes == NULL)
-		result = image_fail(
+		result = log_fail(
 		    b->error, b->error_size, -ENOENT, "the package busybox-static has no busybox");
 	if (result == 0)
 		result = image_put_file(tree, "bin/busybox", bytes, n, 0755);
@@ -340,13 +340,13 @@ run_mmdebstrap(struct build *b, const char *tar)
 	free(include);
 	result = add_apt_settings(b, &w);
 	if (result == 0 && suite == NULL)
-		result = image_fail(b->error, b->error_size, -ENOENT,
+		result = log_fail(b->error, b->error_size, -ENOENT,
 		    "/etc/os-release has no VERSION_CODENAME: the base debian needs a Debian host");
 	if (result == 0) {
 		program_add(&w, suite, tar);
 		add_sources(&w, &sources);
 		if (sources == 0)
-			result = image_fail(b->error, b->error_size, -ENOENT,
+			result = log_fail(b->error, b->error_size, -ENOENT,
 			    "no apt sources in /etc/apt: this machine cannot install packages");
 	}
 	free(suite);
@@ -446,7 +446,7 @@ add_file(struct build *b, const struct recipe_file *f)
 
 	if (in == -1) {
 		result = -errno;
-		return image_fail(
+		return log_fail(
 		    b->error, b->error_size, result, "%s: %s", f->source, strerror(-result));
 	}
 	runner.stdin_fd = in;
@@ -519,7 +519,7 @@ rootfs_write(struct build *b)
 		program_words_clear(&w);
 	if (result == -ECHILD && strstr(b->error, "Could not allocate") != NULL) {
 		reason = image_format("%s", b->error);
-		image_fail(b->error, b->error_size, -ENOSPC,
+		log_fail(b->error, b->error_size, -ENOSPC,
 		    "the tree does not fit: give a larger --size (%s)", reason);
 		free(reason);
 		result = -ENOSPC;

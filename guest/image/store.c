@@ -69,14 +69,14 @@ image_store_open(struct image_store *s, const char *path, char *error, size_t er
 	*s = (struct image_store){.objects = -1, .tags = -1};
 	s->path = path != NULL ? image_format("%s", path) : default_path();
 	if (s->path == NULL)
-		return image_fail(error, error_size, -ENOENT,
+		return log_fail(error, error_size, -ENOENT,
 		    "no image store: set HOME, XDG_DATA_HOME or GONDOLIN_IMAGE_DIR");
 	s->path = absolute_path(s->path);
 	result = open_part(s->path, "objects", &s->objects);
 	if (result == 0)
 		result = open_part(s->path, "tags", &s->tags);
 	if (result < 0) {
-		image_fail(error, error_size, result,
+		log_fail(error, error_size, result,
 		    "cannot open the image store %s: %s; set GONDOLIN_IMAGE_DIR to use another",
 		    s->path, strerror(-result));
 		image_store_close(s);
@@ -173,12 +173,12 @@ find_id(const struct image_store *s, const char *selector, char id[IMAGE_ID_LENG
 
 	log_escape(shown, sizeof(shown), selector, n);
 	if (image_tag_canonical(selector, tag) < 0)
-		return image_fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "\"%s\" is no image: give a tag (name or name:tag), a build id or a directory",
 		    shown);
 	result = image_tag_read(s, tag, id);
 	if (result == -EPROTO)
-		return image_fail(error, error_size, result,
+		return log_fail(error, error_size, result,
 		    "the tag %s in %s is broken: set it again with `gondolin image tag`", tag,
 		    s->path);
 	if (result == 0)
@@ -187,10 +187,10 @@ find_id(const struct image_store *s, const char *selector, char id[IMAGE_ID_LENG
 	    strspn(selector, "0123456789abcdef") == n)
 		result = find_prefix(s, selector, id);
 	if (result == -ENOTUNIQ)
-		return image_fail(error, error_size, result,
+		return log_fail(error, error_size, result,
 		    "\"%s\" fits more than one image: give more digits of the build id", shown);
 	if (result < 0)
-		return image_fail(error, error_size, result,
+		return log_fail(error, error_size, result,
 		    "no image \"%s\" in %s: `gondolin image ls` lists, `gondolin image build` "
 		    "builds",
 		    shown, s->path);
@@ -210,15 +210,15 @@ open_image_part(int dir, struct image *i, int kind, char *error, size_t error_si
 
 		if (fd != -1)
 			close(fd);
-		return image_fail(error, error_size, result, "%s of image %s: %s", p->file,
+		return log_fail(error, error_size, result, "%s of image %s: %s", p->file,
 		    i->directory, strerror(-result));
 	}
 	i->fds[kind] = fd;
 	if (!S_ISREG(st.st_mode))
-		return image_fail(error, error_size, -EPROTO, "%s of image %s is no regular file",
+		return log_fail(error, error_size, -EPROTO, "%s of image %s is no regular file",
 		    p->file, i->directory);
 	if ((uint64_t)st.st_size != p->size)
-		return image_fail(error, error_size, -EPROTO,
+		return log_fail(error, error_size, -EPROTO,
 		    "%s of image %s has another size than its manifest says: build it again",
 		    p->file, i->directory);
 	i->paths[kind] = image_format("%s/%s", i->directory, p->file);
@@ -235,17 +235,17 @@ open_directory(struct image *i, const char *wanted, char *error, size_t error_si
 
 	if (dir == -1) {
 		result = -errno;
-		return image_fail(
+		return log_fail(
 		    error, error_size, result, "image %s: %s", i->directory, strerror(-result));
 	}
 	result = image_manifest_load(dir, &i->manifest, reason, sizeof(reason));
 	if (result < 0) {
-		image_fail(error, error_size, result, "image %s: %s", i->directory, reason);
+		log_fail(error, error_size, result, "image %s: %s", i->directory, reason);
 		goto out;
 	}
 	image_manifest_id(&i->manifest, i->id);
 	if (wanted != NULL && strcmp(wanted, i->id) != 0) {
-		result = image_fail(error, error_size, -EPROTO,
+		result = log_fail(error, error_size, -EPROTO,
 		    "image %s: its manifest was changed (it hashes to %.12s): build it again",
 		    i->directory, i->id);
 		goto out;
@@ -271,7 +271,7 @@ image_resolve(const struct image_store *s, const char *selector, struct image *o
 		out->directory = realpath(selector, NULL);
 		if (out->directory == NULL) {
 			result = -errno;
-			return image_fail(error, error_size, result, "image directory %s: %s",
+			return log_fail(error, error_size, result, "image directory %s: %s",
 			    selector, strerror(-result));
 		}
 	} else {

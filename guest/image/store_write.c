@@ -66,7 +66,7 @@ image_store_make(struct image_store *s, char *error, size_t error_size)
 		}
 		free(path);
 		if (result < 0)
-			return image_fail(error, error_size, result,
+			return log_fail(error, error_size, result,
 			    "cannot make the image store %s: %s; set GONDOLIN_IMAGE_DIR to use "
 			    "another",
 			    s->path, strerror(-result));
@@ -187,8 +187,8 @@ image_staging_begin(struct image_staging *st, struct image_store *s, char *error
 	if (st->fd < 0) {
 		result = st->fd;
 		st->fd = -1;
-		return image_fail(error, error_size, result,
-		    "cannot write to the image store %s: %s", s->path, strerror(-result));
+		return log_fail(error, error_size, result, "cannot write to the image store %s: %s",
+		    s->path, strerror(-result));
 	}
 	st->path = image_format("%s/objects/%s", s->path, st->name);
 	return 0;
@@ -289,7 +289,7 @@ image_staging_commit(struct image_staging *st, const struct image_manifest *m, c
 	int result = 0, lock;
 
 	if (tag != NULL && image_tag_canonical(tag, canonical) < 0)
-		return image_fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "bad tag: use name or name:tag of a-z, 0-9, '.', '_' and '-'");
 	image_manifest_id(m, id);
 	result = complete(st, m);
@@ -301,8 +301,8 @@ image_staging_commit(struct image_staging *st, const struct image_manifest *m, c
 		result = lock;
 	}
 	if (result < 0)
-		return image_fail(error, error_size, result,
-		    "cannot write to the image store %s: %s", st->store->path, strerror(-result));
+		return log_fail(error, error_size, result, "cannot write to the image store %s: %s",
+		    st->store->path, strerror(-result));
 	image_staging_abort(st);
 	return 0;
 }
@@ -315,7 +315,7 @@ image_tag(struct image_store *s, const char *id, const char *tag, char *error, s
 	int result = 0, lock;
 
 	if (image_tag_canonical(tag, canonical) < 0)
-		return image_fail(error, error_size, -EINVAL,
+		return log_fail(error, error_size, -EINVAL,
 		    "bad tag: use name or name:tag of a-z, 0-9, '.', '_' and '-'");
 	result = image_store_make(s, error, error_size);
 	if (result < 0)
@@ -330,7 +330,7 @@ image_tag(struct image_store *s, const char *id, const char *tag, char *error, s
 	if (lock >= 0)
 		close(lock);
 	if (result < 0)
-		return image_fail(error, error_size, result, "cannot tag %s: %s", canonical,
+		return log_fail(error, error_size, result, "cannot tag %s: %s", canonical,
 		    result == -ENOENT ? "the image is not in the store; import it first"
 				      : strerror(-result));
 	return 0;
@@ -365,12 +365,11 @@ remove_entry(const struct image_store *s, const struct image_entry *e, const cha
 
 	if (tag != NULL && e->n_tags > 1 && !force) {
 		if (unlinkat(s->tags, tag, 0) < 0)
-			return image_fail(
-			    error, error_size, -errno, "cannot remove the tag %s", tag);
+			return log_fail(error, error_size, -errno, "cannot remove the tag %s", tag);
 		return 0;
 	}
 	if (tag == NULL && e->n_tags > 0 && !force)
-		return image_fail(error, error_size, -EBUSY,
+		return log_fail(error, error_size, -EBUSY,
 		    "image %.12s is tagged %s: remove it by its tag, or use --force", e->id,
 		    e->tags[0]);
 	/* Tags first: one that points to nothing must not be seen. */
@@ -380,7 +379,7 @@ remove_entry(const struct image_store *s, const struct image_entry *e, const cha
 	if (result == 0)
 		result = remove_object(s, e->id);
 	if (result < 0)
-		return image_fail(error, error_size, result, "cannot remove image %.12s: %s", e->id,
+		return log_fail(error, error_size, result, "cannot remove image %.12s: %s", e->id,
 		    strerror(-result));
 	return 0;
 }
@@ -430,7 +429,7 @@ remove_locked(
 	else if (tag[0] != '\0' && why == -ENOENT && unlinkat(s->tags, tag, 0) == 0)
 		result = 0; /* a tag whose image is gone */
 	else
-		result = image_fail(error, error_size, why, "%s image \"%s\" in %s",
+		result = log_fail(error, error_size, why, "%s image \"%s\" in %s",
 		    why == -ENOTUNIQ ? "more than one" : "no", selector, s->path);
 	image_list_clear(&list);
 	return result;
@@ -443,11 +442,11 @@ image_remove(
 	int lock, result;
 
 	if (s->objects == -1 || s->tags == -1)
-		return image_fail(
+		return log_fail(
 		    error, error_size, -ENOENT, "no image \"%s\" in %s", selector, s->path);
 	lock = image_store_lock(s);
 	if (lock < 0)
-		return image_fail(error, error_size, lock, "cannot lock the image store %s: %s",
+		return log_fail(error, error_size, lock, "cannot lock the image store %s: %s",
 		    s->path, strerror(-lock));
 	result = remove_locked(s, selector, force, error, error_size);
 	close(lock);
@@ -471,10 +470,10 @@ import_part(struct image_staging *st, const struct image *i, int kind,
 	if (out != -1 && close(out) < 0 && result == 0)
 		result = -errno;
 	if (result < 0 && result != -EBADMSG)
-		return image_fail(
+		return log_fail(
 		    error, error_size, result, "copying %s: %s", i->paths[kind], strerror(-result));
 	if (strcmp(sha256, p->sha256) != 0)
-		return image_fail(error, error_size, -EBADMSG,
+		return log_fail(error, error_size, -EBADMSG,
 		    "%s does not have the hash of its manifest: get it again", i->paths[kind]);
 	return 0;
 }

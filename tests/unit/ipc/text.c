@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UTF-8 and escaping for logs. */
+/* UTF-8, escaping for logs, and whole reads and writes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/log.h"
 #include "ipc/utf8.h"
 #include "tests/unit/ipc/ipc_test.h"
@@ -60,6 +65,54 @@ there_and_back(void)
 }
 
 static void
+texts(void)
+{
+	CU_ASSERT(utf8_is_valid("", 0));
+	CU_ASSERT(utf8_is_valid("gr\xc3\xbc\xc3\x9f"
+				"e\0",
+	    8));
+	CU_ASSERT_FALSE(utf8_is_valid("gr\xc3\xbc", 3));
+	CU_ASSERT_FALSE(utf8_is_valid("\xff", 1));
+	CU_ASSERT_FALSE(utf8_is_valid("ok\x80", 3));
+}
+
+/* More than a pipe holds: both sides stop and go on. */
+enum { WHOLE = 300000 };
+
+static void *
+writes_whole(void *arg)
+{
+	static const char bytes[WHOLE] = {1};
+	int *fd = arg, rc = file_write_all(*fd, bytes, sizeof(bytes));
+
+	close(*fd);
+	*fd = rc;
+	return NULL;
+}
+
+static void
+whole(void)
+{
+	static char bytes[WHOLE + 1];
+	int fds[2], fd;
+	pthread_t writer;
+
+	CU_ASSERT_FATAL(pipe2(fds, O_CLOEXEC) == 0);
+	CU_ASSERT_FATAL(pthread_create(&writer, NULL, writes_whole, &fds[1]) == 0);
+	CU_ASSERT_EQUAL(file_read_all(fds[0], bytes, 1000), 1000);
+	CU_ASSERT_EQUAL(file_read_all(fds[0], bytes, sizeof(bytes)), WHOLE - 1000);
+	CU_ASSERT_EQUAL(file_read_all(fds[0], bytes, sizeof(bytes)), 0);
+	pthread_join(writer, NULL);
+	CU_ASSERT_EQUAL(fds[1], 0);
+	close(fds[0]);
+	CU_ASSERT_EQUAL(file_read_all(-1, bytes, 1), -EBADF);
+	fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	CU_ASSERT_EQUAL(file_write_all(fd, bytes, 1), -ENOSPC);
+	CU_ASSERT_EQUAL(file_write_all(fd, bytes, 0), 0);
+	close(fd);
+}
+
+static void
 escapes(void)
 {
 	char out[32];
@@ -79,5 +132,7 @@ add_text_suite(void)
 
 	CU_add_test(suite, "UTF-8 sequences", sequences);
 	CU_add_test(suite, "every code point", there_and_back);
+	CU_add_test(suite, "UTF-8 texts", texts);
+	CU_add_test(suite, "whole reads and writes", whole);
 	CU_add_test(suite, "log_escape", escapes);
 }
