@@ -4,14 +4,19 @@
 #include "client/audit_set.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
+
 #define CHILDREN_MAX 64u /* what comes after these is reported as surplus */
+#define PID_TEXT_MAX 12u /* bytes of one, with what parts it from the next */
 #define LINE_MAX     512
 
 struct set {
@@ -79,17 +84,26 @@ check_names(const struct set *s)
 static int
 read_children(pid_t pid, pid_t *children)
 {
-	char path[64];
-	FILE *in;
-	int n = 0, one;
+	char path[64], text[CHILDREN_MAX * PID_TEXT_MAX + 1], *at = text, *end;
+	ssize_t length;
+	long one;
+	int fd, n = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
-	in = fopen(path, "re");
-	if (in == NULL)
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return -errno;
-	while (n < (int)CHILDREN_MAX && fscanf(in, "%d", &one) == 1)
-		children[n++] = one;
-	fclose(in);
+	length = file_read_all(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (length < 0)
+		return (int)length;
+	text[length] = '\0';
+	for (; n < (int)CHILDREN_MAX; at = end) {
+		one = strtol(at, &end, 10);
+		if (end == at)
+			break;
+		children[n++] = (pid_t)one;
+	}
 	return n;
 }
 
@@ -139,7 +153,7 @@ void
 audit_set(const struct session_info *info, void (*differs)(void *ctx, const char *line), void *ctx)
 {
 	const struct set s = {info, differs, ctx};
-	pid_t children[CHILDREN_MAX];
+	pid_t children[CHILDREN_MAX] = {0};
 	unsigned relays = 0;
 	int n, i;
 	size_t k;
