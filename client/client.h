@@ -53,6 +53,14 @@ int client_exec_begin(int control, const struct gondolin_exec_options *options,
     Gondolin__AgentBuiltin builtin, const int given[3], struct gondolin_exec **exec,
     struct gondolin_error *error);
 
+/*
+ * The same on a control socket of its own, with a socket for stdin: *input gets our end of it,
+ * which does not block.
+ */
+int client_exec_begin_fed(const struct gondolin_session *session,
+    const struct gondolin_exec_options *options, Gondolin__AgentBuiltin builtin,
+    struct gondolin_exec **exec, int *input, struct gondolin_error *error);
+
 /* A control socket of the session, non-blocking; or -errno with *error filled. */
 int client_connect(const struct gondolin_session *session, struct gondolin_error *error);
 

@@ -293,6 +293,33 @@ out:
 static const int no_streams[3] = {-1, -1, -1};
 
 int
+client_exec_begin_fed(const struct gondolin_session *session, const struct gondolin_exec_options *o,
+    Gondolin__AgentBuiltin builtin, struct gondolin_exec **exec, int *input,
+    struct gondolin_error *error)
+{
+	int given[3] = {-1, -1, -1}, pair[2], rc, control = client_connect(session, error);
+
+	*exec = NULL;
+	if (control < 0)
+		return control;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		rc = -errno;
+		close(control);
+		return client_fail(error, rc, "socketpair: %s", strerror(-rc));
+	}
+	given[0] = pair[0];
+	rc = client_exec_begin(control, o, builtin, given, exec, error);
+	close(pair[0]);
+	if (rc < 0) {
+		close(pair[1]);
+		return rc;
+	}
+	client_non_blocking(pair[1]);
+	*input = pair[1];
+	return 0;
+}
+
+int
 gondolin_exec_start(struct gondolin_session *session, const struct gondolin_exec_options *options,
     struct gondolin_exec **exec, struct gondolin_error *error)
 {

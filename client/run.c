@@ -89,31 +89,19 @@ gondolin_exec_run(struct gondolin_session *session, const struct gondolin_exec_o
     const struct gondolin_io *io, struct gondolin_result *result, struct gondolin_error *error)
 {
 	struct runner r = {.io = io, .input = -1};
-	int given[3] = {-1, -1, -1}, pair[2], rc, control;
+	int rc;
 
 	if (options->tty)
 		return client_fail(error, -EINVAL, "a command with a terminal needs one");
-	control = client_connect(session, error);
-	if (control < 0)
-		return control;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		rc = -errno;
-		close(control);
-		return client_fail(error, rc, "socketpair: %s", strerror(-rc));
-	}
-	given[0] = pair[0];
-	r.input = pair[1];
-	client_non_blocking(r.input);
-	rc = client_exec_begin(
-	    control, options, GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE, given, &r.x, error);
-	close(pair[0]);
+	rc = client_exec_begin_fed(
+	    session, options, GONDOLIN__AGENT_BUILTIN__AGENT_BUILTIN_NONE, &r.x, &r.input, error);
+	if (rc < 0)
+		return rc;
 	if (io->input == NULL)
 		client_close(&r.input);
 	while (rc == 0)
 		rc = turn(&r);
 	client_close(&r.input);
-	if (r.x == NULL)
-		return rc;
 	*result = r.x->result;
 	gondolin_exec_free(r.x);
 	return rc < 0 ? client_fail(error, rc, "%s", strerror(-rc)) : 0;

@@ -14,26 +14,12 @@ transfer_start(struct transfer *t, struct gondolin_session *session, Gondolin__A
 {
 	const char *const argv[] = {path, NULL};
 	const struct gondolin_exec_options options = {.argv = argv, .no_timeout = true};
-	int given[3] = {-1, -1, -1}, pair[2], control, rc;
+	int rc;
 
 	*t = (struct transfer){.input = -1};
-	control = client_connect(session, error);
-	if (control < 0)
-		return control;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		rc = -errno;
-		close(control);
-		return client_fail(error, rc, "socketpair: %s", strerror(-rc));
-	}
-	given[0] = pair[0];
-	rc = client_exec_begin(control, &options, builtin, given, &t->x, error);
-	close(pair[0]);
-	if (rc < 0) {
-		close(pair[1]);
+	rc = client_exec_begin_fed(session, &options, builtin, &t->x, &t->input, error);
+	if (rc < 0)
 		return rc;
-	}
-	t->input = pair[1];
-	client_non_blocking(t->input);
 	client_non_blocking(t->x->streams[1]);
 	client_non_blocking(t->x->streams[2]);
 	return 0;
