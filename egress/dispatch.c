@@ -111,7 +111,8 @@ on_secret(void *ctx, const void *body, int *fds, size_t n_fds)
 			(m->body ? SECRET_BODY : 0u),
 		    m->plain_http);
 	/* This copy is freed by the dispatcher. */
-	explicit_bzero(m->value.data, m->value.len);
+	if (m->value.len > 0)
+		explicit_bzero(m->value.data, m->value.len);
 	policy_clear(&hosts);
 	free(name);
 	free(placeholder);

@@ -11,6 +11,7 @@ main(void)
 	CU_SuiteInfo suites[] = {
 	    {"set-up", NULL, NULL, NULL, NULL, setup_tests},
 	    {"requests", NULL, NULL, NULL, NULL, requests_tests},
+	    {"answers", NULL, NULL, NULL, NULL, answers_tests},
 	    CU_SUITE_INFO_NULL,
 	};
 

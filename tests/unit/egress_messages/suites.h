@@ -5,6 +5,6 @@
 
 #include <CUnit/CUnit.h>
 
-extern CU_TestInfo requests_tests[], setup_tests[];
+extern CU_TestInfo answers_tests[], requests_tests[], setup_tests[];
 
 #endif

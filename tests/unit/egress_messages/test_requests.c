@@ -15,76 +15,6 @@
 #include "suites.h"
 #include "world.h"
 
-static uint64_t last_id;
-
-static void
-begin(unsigned dns)
-{
-	world_open();
-	world_serve(dns);
-	last_id = 0;
-}
-
-static Gondolin__OutboundRequest
-request(void)
-{
-	Gondolin__OutboundRequest r = GONDOLIN__OUTBOUND_REQUEST__INIT;
-
-	r.id = ++last_id;
-	r.host = r.destination = ipc_text(WORLD_HOST);
-	r.port = r.destination_port = world.port;
-	r.destination_address = ipc_bytes("\xc6\x12\0\1", 4);
-	r.method = ipc_text("GET");
-	r.path = ipc_text("/x");
-	r.end = true;
-	return r;
-}
-
-static void
-ask(Gondolin__OutboundRequest *r, int fd)
-{
-	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
-
-	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST;
-	m.request = r;
-	world_ask(&m, fd);
-}
-
-/* Whether a connection waits at the origin. */
-static int
-at_origin(void)
-{
-	return accept4(world.origin, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
-
-static void
-nobody_came(void)
-{
-	(void)fcntl(world.origin, F_SETFL, O_NONBLOCK);
-	CU_ASSERT_EQUAL(at_origin(), -1);
-	(void)fcntl(world.origin, F_SETFL, 0);
-}
-
-/* The next message is a refusal with this rule. */
-static void
-hears_refusal(uint64_t id, const char *rule)
-{
-	Gondolin__EgressToNetproxy *m = world_hear(NULL);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
-	CU_ASSERT_EQUAL_FATAL(m->body_case, GONDOLIN__EGRESS_TO_NETPROXY__BODY_REFUSED);
-	CU_ASSERT_EQUAL(m->refused->id, id);
-	if (m->refused->rule.len != strlen(rule) ||
-	    memcmp(m->refused->rule.data, rule, strlen(rule)) != 0)
-		fprintf(stderr, "%s, not %.*s: %.*s\n", rule, (int)m->refused->rule.len,
-		    (char *)m->refused->rule.data, (int)m->refused->text.len,
-		    (char *)m->refused->text.data);
-	CU_ASSERT_EQUAL(m->refused->rule.len, strlen(rule));
-	CU_ASSERT_NSTRING_EQUAL(m->refused->rule.data, rule, strlen(rule));
-	CU_ASSERT(m->refused->text.len <= OUTBOUND_TEXT_MAX);
-	world_free(m);
-}
-
 static void
 breaks(const char *what)
 {
@@ -94,22 +24,8 @@ breaks(const char *what)
 	if (world.e->exit_code != 125)
 		fprintf(stderr, "%s was taken\n", what);
 	CU_ASSERT_EQUAL(world.e->exit_code, 125);
-	nobody_came();
+	world_nobody_came();
 	world_close();
-}
-
-static void
-add_header(Gondolin__OutboundRequest *r, const char *name, const char *value)
-{
-	static Gondolin__OutboundHeader rows[8];
-	static Gondolin__OutboundHeader *list[8];
-	Gondolin__OutboundHeader *h = &rows[r->n_headers];
-
-	gondolin__outbound_header__init(h);
-	h->name = ipc_text(name);
-	h->value = ipc_text(value);
-	list[r->n_headers++] = h;
-	r->headers = list;
 }
 
 /* ---- Judged again ---- */
@@ -149,9 +65,9 @@ test_texts(void)
 	    {"other.test", "other.test", NULL, NULL, NULL, "not-allowed", false},
 	};
 
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		Gondolin__OutboundRequest r = request();
+		Gondolin__OutboundRequest r = world_request();
 
 		r.https = rows[i].https;
 		if (rows[i].host != NULL)
@@ -164,10 +80,10 @@ test_texts(void)
 			set(&r.method, rows[i].method);
 		if (rows[i].path != NULL)
 			set(&r.path, rows[i].path);
-		ask(&r, -1);
-		hears_refusal(r.id, rows[i].rule);
+		world_ask_for(&r, -1);
+		world_hears_refusal(r.id, rows[i].rule);
 	}
-	nobody_came();
+	world_nobody_came();
 	CU_ASSERT_FALSE(world.e->ended);
 	world_close();
 }
@@ -190,24 +106,24 @@ test_headers(void)
 	};
 	Gondolin__OutboundRequest r;
 
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		r = request();
-		add_header(&r, rows[i][0], rows[i][1]);
-		ask(&r, -1);
-		hears_refusal(r.id, "bad-request");
+		r = world_request();
+		world_add_header(&r, rows[i][0], rows[i][1]);
+		world_ask_for(&r, -1);
+		world_hears_refusal(r.id, "bad-request");
 	}
-	r = request();
-	add_header(&r, "range", "bytes=0-1");
-	add_header(&r, "range", "bytes=2-3");
-	ask(&r, -1);
-	hears_refusal(r.id, "bad-request");
+	r = world_request();
+	world_add_header(&r, "range", "bytes=0-1");
+	world_add_header(&r, "range", "bytes=2-3");
+	world_ask_for(&r, -1);
+	world_hears_refusal(r.id, "bad-request");
 	/* A placeholder where it may not stand, and a value that no guest should know. */
-	r = request();
+	r = world_request();
 	set(&r.path, "/" WORLD_PLACEHOLDER);
-	ask(&r, -1);
-	hears_refusal(r.id, "secret-place");
-	nobody_came();
+	world_ask_for(&r, -1);
+	world_hears_refusal(r.id, "secret-place");
+	world_nobody_came();
 	world_close();
 }
 
@@ -216,9 +132,9 @@ test_bodies_and_ports(void)
 {
 	static uint8_t large[OUTBOUND_INLINE_MAX + 1];
 
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	for (int i = 0; i < 10; i++) {
-		Gondolin__OutboundRequest r = request();
+		Gondolin__OutboundRequest r = world_request();
 
 		r.has_body = i < 6;
 		r.method = ipc_text(i < 6 ? "POST" : "GET");
@@ -242,12 +158,12 @@ test_bodies_and_ports(void)
 			r.port = r.destination_port = 65536;
 		else
 			r.destination_port = world.port ^ 1;
-		ask(&r, -1);
-		hears_refusal(r.id, i == 5 || i == 8 ? "bad-port"
-				    : i == 9         ? "name-mismatch"
-						     : "bad-request");
+		world_ask_for(&r, -1);
+		world_hears_refusal(r.id, i == 5 || i == 8 ? "bad-port"
+					  : i == 9         ? "name-mismatch"
+							   : "bad-request");
 	}
-	nobody_came();
+	world_nobody_came();
 	world_close();
 }
 
@@ -261,14 +177,14 @@ test_ids(void)
 	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
 		Gondolin__OutboundRequest r;
 
-		begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
-		r = request();
+		world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+		r = world_request();
 		r.id = 5;
 		set(&r.path, "bad");
-		ask(&r, -1);
-		hears_refusal(5, "bad-path");
+		world_ask_for(&r, -1);
+		world_hears_refusal(5, "bad-path");
 		r.id = seconds[i];
-		ask(&r, -1);
+		world_ask_for(&r, -1);
 		breaks("an id that was used");
 	}
 }
@@ -292,18 +208,18 @@ test_noise(void)
 	Gondolin__OutboundRequest r;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+		world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 		CU_ASSERT_EQUAL(
 		    ipc_packet_send_bytes(world.netproxy, rows[i].bytes, rows[i].n, NULL, 0), 0);
 		breaks(rows[i].what);
 	}
 	/* A descriptor, which nothing of netproxy's ever brings. */
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
-	r = request();
-	ask(&r, world.origin);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	r = world_request();
+	world_ask_for(&r, world.origin);
 	breaks("a descriptor");
 	/* 300 headers, each of two empty texts: { 0x5a, 0 }. */
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	many[0] = 0x0a;
 	many[1] = 0x80 | (600 & 0x7f);
 	many[2] = 600 >> 7;
@@ -312,7 +228,7 @@ test_noise(void)
 	CU_ASSERT_EQUAL(ipc_packet_send_bytes(world.netproxy, many, 603, NULL, 0), 0);
 	breaks("300 headers");
 	/* netproxy's own end is no breach. */
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	close(world.netproxy);
 	world.netproxy = -1;
 	while (ipc_channel_is_open(&world.e->netproxy))
@@ -329,7 +245,7 @@ resolve(const char *name, size_t n, unsigned type)
 	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
 	Gondolin__OutboundResolve r = GONDOLIN__OUTBOUND_RESOLVE__INIT;
 
-	r.id = ++last_id;
+	r.id = ++world.last_id;
 	r.name = ipc_bytes(name, n);
 	r.type = type;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_RESOLVE;
@@ -358,13 +274,13 @@ test_lookups(void)
 	Gondolin__EgressToNetproxy *m;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		begin(rows[i].dns);
+		world_begin(rows[i].dns);
 		resolve(rows[i].name, rows[i].n, rows[i].type);
-		hears_refusal(1, rows[i].rule);
+		world_hears_refusal(1, rows[i].rule);
 		world_close();
 	}
 	/* Known from the hosts file. */
-	begin(GONDOLIN__EGRESS_SETUP__DNS__TRUSTED);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__TRUSTED);
 	resolve(WORLD_HOST, strlen(WORLD_HOST), 1);
 	m = world_hear(NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
@@ -381,7 +297,7 @@ connect_to(const char *host, unsigned port)
 	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
 	Gondolin__OutboundConnect c = GONDOLIN__OUTBOUND_CONNECT__INIT;
 
-	c.id = ++last_id;
+	c.id = ++world.last_id;
 	c.host = ipc_text(host);
 	c.port = port;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_CONNECT;
@@ -400,19 +316,19 @@ test_connections(void)
 	Gondolin__EgressToNetproxy *m;
 	int fd, peer;
 
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		connect_to(rows[i].host, rows[i].port);
-		hears_refusal(last_id, "not-mapped");
+		world_hears_refusal(world.last_id, "not-mapped");
 	}
-	nobody_came();
+	world_nobody_came();
 	connect_to("db.test", 5432);
 	m = world_hear(&fd);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	CU_ASSERT_EQUAL_FATAL(m->body_case, GONDOLIN__EGRESS_TO_NETPROXY__BODY_CONNECTED);
-	CU_ASSERT_EQUAL(m->connected->id, last_id);
+	CU_ASSERT_EQUAL(m->connected->id, world.last_id);
 	world_free(m);
-	peer = at_origin();
+	peer = world_at_origin();
 	CU_ASSERT(peer >= 0 && fd >= 0);
 	close(peer);
 	close(fd);
@@ -420,7 +336,7 @@ test_connections(void)
 	close(world.origin);
 	world.origin = -1;
 	connect_to("db.test", 5432);
-	hears_refusal(last_id, "unreached");
+	world_hears_refusal(world.last_id, "unreached");
 	world_close();
 }
 
@@ -433,11 +349,11 @@ test_ends_of_nothing(void)
 	Gondolin__OutboundCancel cancel = GONDOLIN__OUTBOUND_CANCEL__INIT;
 	Gondolin__OutboundRequest r;
 
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
-	r = request();
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	r = world_request();
 	set(&r.path, "bad");
-	ask(&r, -1);
-	hears_refusal(r.id, "bad-path");
+	world_ask_for(&r, -1);
+	world_hears_refusal(r.id, "bad-path");
 	end.id = cancel.id = r.id;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST_END;
 	m.request_end = &end;
@@ -445,168 +361,29 @@ test_ends_of_nothing(void)
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_CANCEL;
 	m.cancel = &cancel;
 	world_ask(&m, -1);
-	r = request();
+	r = world_request();
 	set(&r.path, "bad");
-	ask(&r, -1);
-	hears_refusal(r.id, "bad-path");
+	world_ask_for(&r, -1);
+	world_hears_refusal(r.id, "bad-path");
 	CU_ASSERT_FALSE(world.e->ended);
 	/* One that is under way: its final message says so. */
-	r = request();
-	ask(&r, -1);
+	r = world_request();
+	world_ask_for(&r, -1);
 	cancel.id = r.id;
 	world_ask(&m, -1);
-	hears_refusal(r.id, "cancelled");
+	world_hears_refusal(r.id, "cancelled");
 	world_close();
 
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	cancel.id = 77;
 	world_ask(&m, -1);
 	breaks("a cancel of what was never asked");
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
+	world_begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
 	end.id = 77;
 	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST_END;
 	m.request_end = &end;
 	world_ask(&m, -1);
 	breaks("an end of what was never asked");
-}
-
-/* ---- Answers ---- */
-
-/* Asks with the secret, lets the origin answer so, and gives what the origin read and egress said.
- */
-static Gondolin__EgressToNetproxy *
-exchange(const char *answer, char *seen, size_t size)
-{
-	Gondolin__OutboundRequest r = request();
-	Gondolin__EgressToNetproxy *m;
-	ssize_t n = -1;
-	int peer;
-
-	add_header(&r, "authorization", "Bearer " WORLD_PLACEHOLDER);
-	ask(&r, -1);
-	while ((peer = at_origin()) < 0)
-		world_wait();
-	while (n < 0) {
-		world_turn();
-		n = recv(peer, seen, size - 1, 0);
-	}
-	seen[n] = '\0';
-	CU_ASSERT_EQUAL(send(peer, answer, strlen(answer), MSG_NOSIGNAL), (ssize_t)strlen(answer));
-	(void)shutdown(peer, SHUT_WR);
-	m = world_hear(NULL);
-	close(peer);
-	return m;
-}
-
-static void
-test_answers(void)
-{
-	static const struct {
-		const char *answer;
-		unsigned status; /* 0: refused */
-		const char *body;
-	} rows[] = {
-	    {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok"},
-	    {"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" WORLD_VALUE, 200, WORLD_PLACEHOLDER},
-	    {"HTTP/1.1 200 OK\r\nConnection: x\r\nX: y\r\nTransfer-Encoding: "
-	     "chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		200, "ok"},
-	    {"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 2\r\n\r\nok", 0, NULL},
-	    {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok", 0, NULL},
-	    {"HTTP/1.1 200 OK\r\nContent-Encoding: br, gzip\r\nContent-Length: 2\r\n\r\nok", 0,
-		NULL},
-	    {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", 0, NULL},
-	    {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", 0,
-		NULL},
-	    {"garbage\r\n\r\n", 0, NULL},
-	    {"HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 0\r\n\r\n", 0, NULL},
-	};
-	static char seen[65536];
-
-	begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
-	(void)fcntl(world.origin, F_SETFL, O_NONBLOCK);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		Gondolin__EgressToNetproxy *m = exchange(rows[i].answer, seen, sizeof(seen));
-		bool answered;
-
-		CU_ASSERT_PTR_NOT_NULL(strstr(seen, "Bearer " WORLD_VALUE));
-		CU_ASSERT_PTR_NOT_NULL_FATAL(m);
-		answered = m->body_case == GONDOLIN__EGRESS_TO_NETPROXY__BODY_ANSWER;
-		if (answered != (rows[i].status != 0))
-			fprintf(stderr, "%s: %d\n", rows[i].answer, (int)m->body_case);
-		CU_ASSERT_EQUAL(answered, rows[i].status != 0);
-		if (answered && rows[i].status != 0) {
-			CU_ASSERT_EQUAL(m->answer->status, rows[i].status);
-			CU_ASSERT_EQUAL(m->answer->body.len, strlen(rows[i].body));
-			CU_ASSERT_NSTRING_EQUAL(
-			    m->answer->body.data, rows[i].body, strlen(rows[i].body));
-		}
-		world_free(m);
-	}
-	CU_ASSERT_FALSE(world.e->ended);
-	world_close();
-}
-
-/* A body that comes by the stream, with bytes that were not announced, or fewer. */
-static void
-test_uploads(void)
-{
-	static const struct {
-		uint64_t written, said;
-		bool closes;
-	} rows[] = {{5, 5, false}, {5, 4, false}, {3, 5, true}};
-	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
-	Gondolin__OutboundRequestEnd end = GONDOLIN__OUTBOUND_REQUEST_END__INIT;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		Gondolin__EgressToNetproxy *said;
-		Gondolin__OutboundRequest r;
-		int fd = -1, peer;
-
-		begin(GONDOLIN__EGRESS_SETUP__DNS__SYNTHETIC);
-		(void)fcntl(world.origin, F_SETFL, O_NONBLOCK);
-		r = request();
-		r.method = ipc_text("PUT");
-		r.has_body = true;
-		r.end = false;
-		ask(&r, -1);
-		while ((peer = at_origin()) < 0)
-			world_wait();
-		said = world_hear(&fd);
-		CU_ASSERT_PTR_NOT_NULL_FATAL(said);
-		CU_ASSERT_EQUAL_FATAL(said->body_case, GONDOLIN__EGRESS_TO_NETPROXY__BODY_STREAM);
-		world_free(said);
-		CU_ASSERT_EQUAL(write(fd, "abcde", rows[i].written), (ssize_t)rows[i].written);
-		end.id = r.id;
-		end.length = rows[i].said;
-		m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST_END;
-		m.request_end = &end;
-		if (rows[i].closes)
-			close(fd);
-		world_ask(&m, -1);
-		if (i == 0) {
-			char seen[4096];
-			size_t n = 0;
-			ssize_t got;
-
-			while (n < 10 || memcmp(seen + n - 5, "0\r\n\r\n", 5) != 0) {
-				got = recv(peer, seen + n, sizeof(seen) - n, 0);
-				n += got > 0 ? (size_t)got : 0;
-				world_turn();
-			}
-			CU_ASSERT_EQUAL(send(peer, "HTTP/1.1 204 x\r\n\r\n", 18, 0), 18);
-			said = world_hear(NULL);
-			CU_ASSERT_PTR_NOT_NULL_FATAL(said);
-			CU_ASSERT_EQUAL(said->answer->status, 204);
-			world_free(said);
-		} else {
-			hears_refusal(r.id, "bad-body");
-		}
-		if (!rows[i].closes)
-			close(fd);
-		close(peer);
-		world_close();
-	}
 }
 
 CU_TestInfo requests_tests[] = {
@@ -618,7 +395,5 @@ CU_TestInfo requests_tests[] = {
     {"lookups", test_lookups},
     {"connections", test_connections},
     {"ends of nothing", test_ends_of_nothing},
-    {"answers", test_answers},
-    {"uploads", test_uploads},
     CU_TEST_INFO_NULL,
 };

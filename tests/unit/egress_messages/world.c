@@ -2,6 +2,8 @@
 /* egress in this process, and everybody around it. */
 #include "world.h"
 
+#include <CUnit/CUnit.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ipc/outbound.h"
 #include "netproxy/ca.h"
 
 struct world world;
@@ -50,7 +53,7 @@ world_open(void)
 	if (ca_new(&ca) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
 	write_file(world.bundle, ca_pem(ca));
-	write_file(world.hosts, "127.0.0.1 " WORLD_HOST "\n");
+	write_file(world.hosts, "127.0.0.1 " WORLD_HOST " " WORLD_OPEN "\n");
 	ca_free(ca);
 	listen_as_origin();
 	world.supervisor = pair[0];
@@ -206,7 +209,9 @@ world_serve(unsigned dns)
 	world_tell_setup(&s);
 	world_tell_pattern(1, "", WORLD_HOST, world.port);
 	world_tell_pattern(1, "https", "secure.test", 0);
+	world_tell_pattern(1, "", WORLD_OPEN, world.port);
 	world_tell_pattern(2, "", WORLD_HOST, 0);
+	world_tell_pattern(2, "", WORLD_OPEN, 0);
 	world_tell_secret("TOKEN", WORLD_VALUE, WORLD_PLACEHOLDER);
 	world_tell_tcp("db.test", 5432, "127.0.0.1", world.port);
 	world_tell_confine();
@@ -274,4 +279,88 @@ void
 world_free(Gondolin__EgressToNetproxy *m)
 {
 	protobuf_c_message_free_unpacked(&m->base, NULL);
+}
+
+/* ---- Requests ---- */
+
+void
+world_begin(unsigned dns)
+{
+	world_open();
+	world_serve(dns);
+	world.last_id = 0;
+}
+
+Gondolin__OutboundRequest
+world_request(void)
+{
+	Gondolin__OutboundRequest r = GONDOLIN__OUTBOUND_REQUEST__INIT;
+
+	r.id = ++world.last_id;
+	r.host = r.destination = ipc_text(WORLD_HOST);
+	r.port = r.destination_port = world.port;
+	r.destination_address = ipc_bytes("\xc6\x12\0\1", 4);
+	r.method = ipc_text("GET");
+	r.path = ipc_text("/x");
+	r.end = true;
+	return r;
+}
+
+void
+world_ask_for(Gondolin__OutboundRequest *r, int fd)
+{
+	Gondolin__NetproxyToEgress m = GONDOLIN__NETPROXY_TO_EGRESS__INIT;
+
+	m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST;
+	m.request = r;
+	world_ask(&m, fd);
+}
+
+/* Whether a connection waits at the origin. */
+int
+world_at_origin(void)
+{
+	return accept4(world.origin, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+void
+world_nobody_came(void)
+{
+	(void)fcntl(world.origin, F_SETFL, O_NONBLOCK);
+	CU_ASSERT_EQUAL(world_at_origin(), -1);
+	(void)fcntl(world.origin, F_SETFL, 0);
+}
+
+/* The next message is a refusal with this rule. */
+void
+world_hears_refusal(uint64_t id, const char *rule)
+{
+	Gondolin__EgressToNetproxy *m = world_hear(NULL);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	CU_ASSERT_EQUAL_FATAL(m->body_case, GONDOLIN__EGRESS_TO_NETPROXY__BODY_REFUSED);
+	CU_ASSERT_EQUAL(m->refused->id, id);
+	if (m->refused->rule.len != strlen(rule) ||
+	    memcmp(m->refused->rule.data, rule, strlen(rule)) != 0)
+		fprintf(stderr, "%s, not %.*s: %.*s\n", rule, (int)m->refused->rule.len,
+		    (char *)m->refused->rule.data, (int)m->refused->text.len,
+		    (char *)m->refused->text.data);
+	CU_ASSERT_EQUAL(m->refused->rule.len, strlen(rule));
+	CU_ASSERT_NSTRING_EQUAL(m->refused->rule.data, rule, strlen(rule));
+	CU_ASSERT(m->refused->text.len <= OUTBOUND_TEXT_MAX);
+	world_free(m);
+}
+
+void
+world_add_header(Gondolin__OutboundRequest *r, const char *name, const char *value)
+{
+	static Gondolin__OutboundHeader rows[8];
+	static Gondolin__OutboundHeader *list[8];
+	Gondolin__OutboundHeader *h = &rows[r->n_headers];
+
+	gondolin__outbound_header__init(h);
+	h->name = ipc_text(name);
+	h->value = ipc_text(value);
+	list[r->n_headers++] = h;
+	r->headers = list;
 }

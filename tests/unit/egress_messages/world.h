@@ -7,6 +7,7 @@
 #include "ipc/message.h"
 
 #define WORLD_HOST        "origin.test"
+#define WORLD_OPEN        "open.test" /* no secret is bound to it */
 #define WORLD_VALUE       "value-of-the-secret"
 #define WORLD_PLACEHOLDER "GONDOLIN_SECRET_00000000000000000000000000000001"
 
@@ -16,6 +17,7 @@ struct world {
 	int netproxy;
 	int origin; /* a listening socket at 127.0.0.1 */
 	uint16_t port;
+	uint64_t last_id;           /* of netproxy's */
 	char bundle[64], hosts[64]; /* files for the set-up */
 };
 
@@ -52,5 +54,20 @@ void world_turn(void);
 void world_ask(const Gondolin__NetproxyToEgress *m, int fd);
 Gondolin__EgressToNetproxy *world_hear(int *fd);
 void world_free(Gondolin__EgressToNetproxy *m);
+
+/* Opens all and serves. */
+void world_begin(unsigned dns);
+
+/* A request that is allowed, with the next id; to be changed, and asked. */
+Gondolin__OutboundRequest world_request(void);
+void world_add_header(Gondolin__OutboundRequest *r, const char *name, const char *value);
+void world_ask_for(Gondolin__OutboundRequest *r, int fd);
+
+/* Checks that the next message is a refusal with this rule. */
+void world_hears_refusal(uint64_t id, const char *rule);
+
+/* The next connection at the origin, -1 where there is none; and a check that there is none. */
+int world_at_origin(void);
+void world_nobody_came(void);
 
 #endif

@@ -74,6 +74,7 @@ guest_close(void)
 void
 guest_turn(void)
 {
+	proxy_flow.room = guest.room;
 	ev_run(guest.np->loop, EVRUN_NOWAIT);
 	proxy_flow.room = guest.room;
 	if (!guest.c->dead)

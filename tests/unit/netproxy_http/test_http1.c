@@ -305,6 +305,13 @@ test_rest(void)
 	guest_say_answer(id, &(struct reply){.status = 200, .body = "first "}, -1);
 	guest_say_end(id, 0, &(struct reply){.body = "rest"}, 0);
 	has("0006\r\nfirst \r\n0004\r\nrest\r\n0\r\n\r\n");
+	guest_skip();
+	guest_text("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+	id = guest_request();
+	guest_say_answer(
+	    id, &(struct reply){.status = 200, .body = "ab", .has_length = true, .length = 4}, -1);
+	guest_say_end(id, 0, &(struct reply){.body = "cd"}, 0);
+	has("content-length: 4\r\n\r\nabcd");
 	guest_close();
 
 	guest_open(http1_start);
@@ -314,6 +321,35 @@ test_rest(void)
 	    id, &(struct reply){.status = 200, .body = "ab", .has_length = true, .length = 9}, -1);
 	guest_say_end(id, 0, &(struct reply){0}, GONDOLIN__OUTBOUND_CAUSE__OUTBOUND_BROKEN);
 	CU_ASSERT_TRUE(proxy_flow.aborted);
+	guest_close();
+}
+
+/* A chunk's head and tail find their place in any room. */
+static void
+test_chunks_in_little_room(void)
+{
+	static const char expected[] =
+	    "transfer-encoding: chunked\r\n\r\n0001\r\nb\r\n0001\r\no\r\n"
+	    "0001\r\nd\r\n0001\r\ny\r\n0\r\n\r\n";
+	int pair[2];
+	uint64_t id;
+
+	guest_open(http1_start);
+	guest_text("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+	id = guest_request();
+	pair_of(pair);
+	guest_say_answer(id, &(struct reply){.status = 200, .streamed = true}, pair[0]);
+	CU_ASSERT_EQUAL(write(pair[1], "body", 4), 4);
+	guest.room = 8; /* a head and a tail: nothing fits between */
+	guest_turn();
+	CU_ASSERT_PTR_NULL(strstr(guest_read(), "0001"));
+	guest.room = 9;
+	guest_say_end(id, 4, &(struct reply){0}, 0);
+	for (unsigned i = 0; i < 20; i++)
+		guest_turn();
+	has(expected);
+	close(pair[0]);
+	close(pair[1]);
 	guest_close();
 }
 
@@ -474,6 +510,7 @@ CU_TestInfo http1_tests[] = {
     {"streamed answers", test_streamed_answers},
     {"trailers wait for the body", test_trailers_wait},
     {"the rest of a body", test_rest},
+    {"chunks in little room", test_chunks_in_little_room},
     {"a slow reader", test_slow_reader},
     {"a tunnel", test_tunnel},
     {"switches that are none", test_bad_switches},
