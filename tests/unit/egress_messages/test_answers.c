@@ -99,8 +99,9 @@ test_answers(void)
 		if (answered && rows[i].status != 0) {
 			CU_ASSERT_EQUAL(m->answer->status, rows[i].status);
 			CU_ASSERT_EQUAL(m->answer->body.len, strlen(rows[i].body));
-			CU_ASSERT_NSTRING_EQUAL(
-			    m->answer->body.data, rows[i].body, strlen(rows[i].body));
+			if (m->answer->body.len > 0)
+				CU_ASSERT_NSTRING_EQUAL(
+				    m->answer->body.data, rows[i].body, strlen(rows[i].body));
 		}
 		world_free(m);
 	}
