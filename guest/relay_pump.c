@@ -12,7 +12,8 @@
 #include "vfsd/transport.h"
 
 /* The kernel wants room for the largest request at every read; small ones then leave together. */
-#define OUT_SIZE (VFS_FRAME_MAX + (256u << 10))
+#define OUT_SIZE  (VFS_FRAME_MAX + (256u << 10))
+#define READS_MAX 256 /* of the port, before requests have their turn again */
 
 struct pump {
 	int port, mounted, epoll;
@@ -93,8 +94,9 @@ deliver(struct pump *p, uint32_t mount, const uint8_t *payload, size_t length)
 	return 0;
 }
 
+/* Returns 1 where bytes came, 0 where there are none, or -errno. */
 static int
-take_replies(struct pump *p)
+take_some(struct pump *p)
 {
 	const uint8_t *payload;
 	uint32_t mount;
@@ -113,9 +115,20 @@ take_replies(struct pump *p)
 	while ((rc = vfs_frames_next(p->frames, &mount, &payload, &length)) > 0) {
 		rc = deliver(p, mount, payload, length);
 		if (rc < 0)
-			break;
+			return rc;
 	}
-	return rc;
+	return rc < 0 ? rc : 1;
+}
+
+/* The port's driver gives a page at a time, however much there is. */
+static int
+take_replies(struct pump *p)
+{
+	int i, rc = 1;
+
+	for (i = 0; i < READS_MAX && rc > 0; i++)
+		rc = take_some(p);
+	return rc < 0 ? rc : 0;
 }
 
 /* ---- Requests ---- */
