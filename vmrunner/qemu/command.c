@@ -54,7 +54,8 @@ add_machine(struct qemu_command *c, const struct qemu_machine *m)
 
 /*
  * Nobody waits for anything else while a guest boots: grace periods that its processors are hurried
- * through make each module and mount some milliseconds shorter.
+ * through make each module and mount some milliseconds shorter.  Memory that is cleared whenever it
+ * is handed out guards a kernel against those who run on it; this one's wall is around the machine.
  *
  * Under TCG the guest reads the host's time-stamp counter, and on a busy host the kernel cannot
  * calibrate it against the PIT in time: it would hang before its first line.  So it is told.
@@ -71,7 +72,7 @@ add_kernel(struct qemu_command *c, const struct qemu_machine *m)
 	add(c, "-append");
 	add(c,
 	    "console=ttyS0 reboot=t panic=-1 cryptomgr.notests=1 rcupdate.rcu_expedited=1 "
-	    "%s gondolin.rootfs=%s%s%s%s%s",
+	    "init_on_alloc=0 %s gondolin.rootfs=%s%s%s%s%s",
 	    m->verbose_console ? "earlyprintk=ttyS0" : "quiet loglevel=4",
 	    m->writable_root ? "rw" : "ro", m->mounts ? " gondolin.mounts" : "", tsc,
 	    m->cmdline[0] != '\0' ? " " : "", m->cmdline);
