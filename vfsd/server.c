@@ -161,7 +161,7 @@ on_init(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *nod
 	    .max_readahead = in->max_readahead < READAHEAD_MAX ? in->max_readahead : READAHEAD_MAX,
 	    .max_background = (uint16_t)s->config.limits.background,
 	    .congestion_threshold = (uint16_t)((s->config.limits.background * 3 + 3) / 4),
-	    .max_write = FUSE_DATA_MAX,
+	    .max_write = s->config.limits.write,
 	    .time_gran = 1,
 	    .max_pages = FUSE_DATA_PAGES,
 	};
@@ -181,7 +181,7 @@ on_init(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *nod
 	if (s->provider->shares_locks)
 		want |= FUSE_FLOCK_LOCKS;
 	out.flags = in->flags & want;
-	if (!(out.flags & FUSE_MAX_PAGES))
+	if (!(out.flags & FUSE_MAX_PAGES) && out.max_write > 32u * 4096u)
 		out.max_write = 32u * 4096u;
 	s->ready = true;
 	s->writeback = out.flags & FUSE_WRITEBACK_CACHE;
@@ -390,6 +390,8 @@ vfs_server_new(const struct vfs_server_config *config, struct vfs_server **out)
 		limits->locks = VFS_LOCKS_DEFAULT;
 	if (limits->background == 0 || limits->background > VFS_BACKGROUND_MAX)
 		limits->background = VFS_BACKGROUND_MAX;
+	if (limits->write == 0 || limits->write > FUSE_DATA_MAX)
+		limits->write = FUSE_DATA_MAX;
 	s->fresh_ns = s->provider->exclusive ? TRUST_EXCLUSIVE_NS : config->fresh_ms * 1000000ull;
 	s->out = malloc(sizeof(*s->out));
 	root = s->provider->ops->root(s->provider);

@@ -33,6 +33,7 @@ struct vfs_limits {
 	uint32_t handles;    /* open files and directories; past it ENFILE */
 	uint32_t locks;      /* that wait at once; past it ENOLCK */
 	uint32_t background; /* requests of the guest's kernel that no program waits for */
+	uint32_t write;      /* bytes of one write request, 4096 to FUSE_DATA_MAX (the default) */
 };
 
 #define VFS_NODES_DEFAULT   (1u << 20)

@@ -28,6 +28,7 @@ enum option_key {
 	KEY_FRESH = 'f',
 	KEY_TRACE = 't',
 	KEY_DEVICE = 'd',
+	KEY_BACKGROUND = 'b',
 };
 
 static const struct option options[] = {
@@ -41,6 +42,7 @@ static const struct option options[] = {
     {"fresh", required_argument, NULL, KEY_FRESH},
     {"trace", no_argument, NULL, KEY_TRACE},
     {"device", required_argument, NULL, KEY_DEVICE},
+    {"background", required_argument, NULL, KEY_BACKGROUND},
     {NULL, 0, NULL, 0},
 };
 
@@ -68,6 +70,9 @@ test_stack_options(struct test_stack *s, int argc, char **argv)
 			break;
 		case KEY_FRESH:
 			s->fresh_ms = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case KEY_BACKGROUND:
+			s->background = (uint32_t)strtoul(optarg, NULL, 10);
 			break;
 		case KEY_READ_ONLY:
 			s->read_only = true;

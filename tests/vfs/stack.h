@@ -19,7 +19,7 @@ struct test_stack {
 	const char *patterns[TEST_PATTERNS_MAX];
 	size_t n_patterns;
 	bool read_only, scratch, squash, trace;
-	uint32_t fresh_ms;
+	uint32_t fresh_ms, background;
 	int host_fd, cow_fd;
 	struct vfs_provider *top;
 };

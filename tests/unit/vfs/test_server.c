@@ -76,6 +76,43 @@ test_init(void)
 	stop(&f);
 }
 
+/* What the mount's limits make of the kernel's own. */
+static void
+test_init_limits(void)
+{
+	static const struct {
+		struct vfs_limits limits;
+		uint32_t flags;
+		unsigned background, threshold, write;
+	} rows[] = {
+	    {{0}, ~0u, 64, 48, 1u << 20},
+	    {{.background = 1, .write = 1u << 17}, ~0u, 1, 1, 1u << 17},
+	    {{.background = 10, .write = 4096}, ~0u, 10, 8, 4096},
+	    {{.background = 256, .write = 1u << 21}, ~0u, 64, 48, 1u << 20},
+	    {{.write = 1u << 19}, ~(uint32_t)FUSE_MAX_PAGES, 64, 48, 1u << 17},
+	    {{.write = 1u << 16}, ~(uint32_t)FUSE_MAX_PAGES, 64, 48, 1u << 16},
+	};
+	struct fuse_init_out out;
+	struct fixture f;
+	size_t i;
+
+	start(&f, NULL);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct vfs_server_config config = {.limits = rows[i].limits};
+		struct fuse_init_in in = {.major = 7, .minor = 38, .flags = rows[i].flags};
+		struct guest g;
+
+		guest_open_raw(&g, f.host, &config);
+		CU_ASSERT_EQUAL(guest_call(&g, FUSE_INIT, 0, &in, sizeof(in), NULL, NULL), 0);
+		memcpy(&out, guest_body(&g), sizeof(out));
+		CU_ASSERT_EQUAL(out.max_background, rows[i].background);
+		CU_ASSERT_EQUAL(out.congestion_threshold, rows[i].threshold);
+		CU_ASSERT_EQUAL(out.max_write, rows[i].write);
+		guest_close(&g);
+	}
+	stop(&f);
+}
+
 static void
 test_before_init(void)
 {
@@ -255,6 +292,7 @@ test_records(void)
 
 const struct test_row server_tests[] = {
     {"negotiation", test_init},
+    {"limits in the negotiation", test_init_limits},
     {"nothing before INIT", test_before_init},
     {"counts of lookups and forgets", test_forget},
     {"limits of nodes and handles", test_node_limit},
