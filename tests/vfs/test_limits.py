@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host file system that is full, large or gone under a mount."""
+"""A host file system that is full, failing, large or gone under a mount, and how much a mount has under way."""
 import ctypes
 import errno
 import os
 import shutil
+import signal
+import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
+import failing
 import mounted
 
-CLONE_NEWNS, PRIVATE, DETACH = 0x20000, 0x4000 | 1 << 18, 2
+CLONE_NEWNS, PRIVATE, DETACH, REMOUNT, READ_ONLY = 0x20000, 0x4000 | 1 << 18, 2, 0x20, 1
 MANY = int(os.environ.get("LIMITS_MANY", "1000000"))
+SIZE_READ = 4096  # apart from one another, so that each is a page that was not read before
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,6 +37,14 @@ class Tmpfs:
         self.there = True
         return self
 
+    def remount(self, flags):
+        """Waits for what is still open for writing: a file is closed here some time after the guest's close(2)."""
+        until = time.monotonic() + mounted.DEADLINE
+        while LIBC.mount(None, self.path.encode(), None, REMOUNT | flags, None) != 0:
+            if ctypes.get_errno() != errno.EBUSY or time.monotonic() > until:
+                call(-1)
+            time.sleep(0.01)
+
     def vanish(self):
         self.there = False
         call(LIBC.umount2(self.path.encode(), DETACH))
@@ -40,6 +53,28 @@ class Tmpfs:
         if self.there:
             self.vanish()
         os.rmdir(self.path)
+
+
+class Disk:
+    """An ext4 whose blocks are in a file that has room for few of them; path is where it is mounted."""
+
+    def __init__(self, size, room):
+        self.size, self.store = size, Tmpfs(f"size={room}")
+
+    def __enter__(self):
+        self.store.__enter__()
+        self.path = tempfile.mkdtemp(prefix="gondolin-dir-")
+        self.image = f"{self.store.path}/image"
+        with open(self.image, "wb") as f:
+            f.truncate(self.size)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", self.image], check=True)
+        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", self.path], check=True)
+        os.rmdir(self.path)
+        self.store.__exit__()
 
 
 def private(pid):
@@ -99,6 +134,110 @@ class Limits(unittest.TestCase):
                 self.assertEqual(f.read(), "here")
             os.mkdir(f"{mount}/new")
             self.assertEqual(sorted(os.listdir(mount)), ["f", "new"])
+
+    def test_read_only_again(self):
+        """The host makes its file system read-only and writable again under the mount."""
+        with Tmpfs("size=8m") as host, mounted.Mounted("--host", host.path) as mount:
+            with open(f"{mount}/f", "w", encoding="ascii") as f:
+                f.write("here")
+            host.remount(READ_ONLY)
+            for function in (lambda: os.mkdir(f"{mount}/new"), lambda: os.unlink(f"{mount}/f"),
+                             lambda: os.open(f"{mount}/f", os.O_WRONLY),
+                             lambda: os.truncate(f"{mount}/f", 0), lambda: os.rename(f"{mount}/f", f"{mount}/g")):
+                self.refused(errno.EROFS, function)
+            # A mode that the host does not take is the guest's alone.
+            os.chmod(f"{mount}/f", 0o600)
+            self.assertEqual([stat.S_IMODE(os.stat(f"{d}/f").st_mode) for d in (mount, host.path)], [0o600, 0o644])
+            with open(f"{mount}/f", encoding="ascii") as f:
+                self.assertEqual(f.read(), "here")
+            host.remount(0)
+            os.mkdir(f"{mount}/new")
+
+    def test_failing(self):
+        """Whatever a host file system answers reaches the guest as it is, and only that operation fails."""
+        with failing.Failing() as host, mounted.Mounted("--host", host.path, "--fresh", "0") as mount:
+            with open(f"{mount}/f", "r+b", buffering=0) as f:
+                self.assertEqual(os.pread(f.fileno(), 4, 0), bytes(4))
+                for number in (errno.EIO, errno.EDQUOT, errno.ENOSPC, errno.EROFS):
+                    host.fail(number)
+                    os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    for function in (lambda: os.write(f.fileno(), b"x"), lambda: os.ftruncate(f.fileno(), 1),
+                                     lambda: os.mkdir(f"{mount}/d"), lambda: os.symlink("f", f"{mount}/s"),
+                                     lambda: os.link(f"{mount}/f", f"{mount}/l"), lambda: os.unlink(f"{mount}/f"),
+                                     lambda: os.rename(f"{mount}/f", f"{mount}/g"), lambda: os.listdir(mount),
+                                     lambda: os.open(f"{mount}/n", os.O_CREAT | os.O_WRONLY), lambda: os.fsync(f.fileno()),
+                                     lambda: os.statvfs(mount)):
+                        self.refused(number, function)
+                    self.refused(number, lambda: os.pread(f.fileno(), 4, SIZE_READ * number))
+                    self.assertEqual(os.stat(f"{mount}/f").st_size, failing.SIZE)
+                    host.fail(0)
+                    self.assertEqual(os.pread(f.fileno(), 4, SIZE_READ * number), bytes(4))
+                # Its server dies while files are open.
+                host.vanish()
+                for function in (lambda: os.write(f.fileno(), b"x"), lambda: os.listdir(mount), lambda: os.stat(f"{mount}/f"),
+                                 lambda: os.mkdir(f"{mount}/d")):
+                    self.refused(errno.ENOTCONN, function)
+
+    def test_dying_disk(self):
+        """A disk that cannot take what was written, and then cannot be read: those operations fail, the mount goes on."""
+        if not os.path.exists("/dev/loop-control") or shutil.which("mkfs.ext4") is None:
+            self.skipTest("needs loop devices and mkfs.ext4")
+        with Disk(64 << 20, "12m") as disk, mounted.Mounted("--host", disk.path) as mount:
+            with open(f"{mount}/good", "wb") as f:
+                f.write(b"g" * (4 << 20))
+                os.fsync(f.fileno())
+            with open(f"{mount}/lost", "wb", buffering=0) as f:
+                for _ in range(24):
+                    f.write(os.urandom(1 << 20))
+                # The kernel says which of the two it was: it asks for blocks of a file system that has none left.
+                with self.assertRaises(OSError) as caught:
+                    os.fsync(f.fileno())
+                self.assertIn(caught.exception.errno, (errno.EIO, errno.ENOSPC))
+            with open(f"{mount}/good", "rb") as f:
+                self.assertEqual(f.read(), b"g" * (4 << 20))
+                os.truncate(disk.image, 1 << 20)
+                with open(f"{disk.path}/good", "rb") as host:
+                    os.posix_fadvise(host.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                self.refused(errno.EIO, lambda: os.pread(f.fileno(), 4096, 2 << 20))
+            self.assertEqual(os.stat(f"{mount}/good").st_size, 4 << 20)
+
+    def waiting(self, connection):
+        with open(f"{connection}/waiting", encoding="ascii") as f:
+            return int(f.read())
+
+    def read_ahead(self, file, server, connection, bound):
+        os.kill(server, signal.SIGSTOP)
+        reader = os.fork()
+        if reader == 0:
+            os.posix_fadvise(file, 0, 64 << 20, os.POSIX_FADV_WILLNEED)
+            os._exit(0)
+        until = time.monotonic() + mounted.DEADLINE
+        while self.waiting(connection) <= bound and time.monotonic() < until:
+            time.sleep(0.01)
+        # Those that are under way, and the one that the reader waits to send.
+        under_way, ended = self.waiting(connection), os.waitpid(reader, os.WNOHANG)
+        os.kill(server, signal.SIGCONT)
+        self.assertEqual((under_way, ended), (bound + 1, (0, 0)))
+        self.assertEqual(os.waitpid(reader, 0), (reader, 0))
+        self.assertEqual(os.pread(file, 4, (64 << 20) - 4), bytes(4))
+
+    def test_under_way(self):
+        """What a kernel reads ahead is bounded, whatever it was asked for: the next request waits to be sent."""
+        with Tmpfs("size=80m") as host, Tmpfs("size=1m") as control:
+            call(LIBC.mount(b"none", control.path.encode(), b"fusectl", 0, None))
+            with open(f"{host.path}/f", "wb") as f:
+                f.truncate(64 << 20)
+            for bound in (2, 9):
+                mount = mounted.Mounted("--host", host.path, "--background", str(bound))
+                with mount as point:
+                    device = os.stat(point).st_dev
+                    connection = f"{control.path}/{os.minor(device)}"
+                    with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb", "w") as ahead:
+                        ahead.write(str(64 << 10))
+                    with open(f"{point}/f", "rb") as f:
+                        self.read_ahead(f.fileno(), mount.process.pid, connection, bound)
+            call(LIBC.umount2(control.path.encode(), DETACH))
 
     def test_million_entries(self):
         with Tmpfs("size=64m,nr_inodes=0") as host:
