@@ -235,25 +235,30 @@ names_tcp_free(struct conn *c)
 	free(t);
 }
 
-static void
-send_tcp(struct names_tcp *t, const uint8_t *bytes, size_t n)
+/* Returns false where the connection is at its end, and its names_tcp with it. */
+static bool
+send_tcp(struct conn *c, const uint8_t *bytes, size_t n)
 {
 	uint8_t length[2] = {(uint8_t)(n >> 8), (uint8_t)n};
 
 	/* A guest that does not read its answers gets no others. */
-	if (!stream_write(&t->c->stream, length, 2) || !stream_write(&t->c->stream, bytes, n))
-		conn_abort(t->c);
+	if (stream_write(&c->stream, length, 2) && stream_write(&c->stream, bytes, n))
+		return true;
+	conn_abort(c);
+	return false;
 }
 
 static void
 tcp_answered(struct names_tcp *t, const uint8_t *bytes, size_t n)
 {
+	struct conn *c = t->c;
+
 	t->lookup = NULL;
-	send_tcp(t, bytes, n);
-	conn_pump(t->c);
+	if (send_tcp(c, bytes, n))
+		conn_pump(c);
 }
 
-/* Returns false where the connection is at its end. */
+/* Returns false where the connection is at its end, and t with it. */
 static bool
 tcp_query(struct names_tcp *t, const uint8_t *bytes, size_t n)
 {
@@ -277,8 +282,7 @@ tcp_query(struct names_tcp *t, const uint8_t *bytes, size_t n)
 	}
 	record(np, &q, answer.rcode);
 	n = dns_answer_write(&q, &answer, out, sizeof(out));
-	send_tcp(t, out, n);
-	return !t->c->dead;
+	return send_tcp(t->c, out, n);
 }
 
 static void

@@ -12,6 +12,7 @@ main(void)
 	CU_SuiteInfo suites[] = {
 	    {"http1", NULL, NULL, NULL, NULL, http1_tests},
 	    {"http2", NULL, NULL, NULL, NULL, http2_tests},
+	    {"names", NULL, NULL, NULL, NULL, names_tests},
 	    {"messages", NULL, NULL, NULL, NULL, messages_tests},
 	    CU_SUITE_INFO_NULL,
 	};

@@ -5,6 +5,6 @@
 
 #include <CUnit/CUnit.h>
 
-extern CU_TestInfo http1_tests[], http2_tests[], messages_tests[];
+extern CU_TestInfo http1_tests[], http2_tests[], names_tests[], messages_tests[];
 
 #endif
