@@ -78,27 +78,51 @@ read_body(nghttp2_session *session, int32_t id, uint8_t *out, size_t size, uint3
 	return n;
 }
 
-static void
+/*
+ * Counts bytes of an answer that are kept until the guest takes them, which it may never do.
+ * Returns false, and ends the stream, where all connections together keep too many.
+ */
+static bool
+hold(struct http2_stream *s, size_t n)
+{
+	struct netproxy *np = s->h->c->np;
+
+	if (np->http2_buffered + n > HTTP2_BUFFERED_MAX) {
+		http2_reset(s, NGHTTP2_ENHANCE_YOUR_CALM);
+		return false;
+	}
+	np->http2_buffered += n;
+	s->held += n;
+	return true;
+}
+
+/* Returns false where the stream was ended instead; so does keep_trailers. */
+static bool
 add_page(struct http2_stream *s, const void *bytes, size_t n)
 {
 	if (n == 0)
-		return;
+		return true;
+	if (!hold(s, n))
+		return false;
 	s->page = realloc(s->page, s->page_n + n);
 	if (s->page == NULL)
 		abort();
 	memcpy(s->page + s->page_n, bytes, n);
 	s->page_n += n;
+	return true;
 }
 
-static void
+static bool
 keep_trailers(struct http2_stream *s, const struct http_field *trailers, size_t n)
 {
 	size_t size = 1, at = 0;
 
 	if (n == 0 || s->trailers != NULL)
-		return;
+		return true;
 	for (size_t i = 0; i < n; i++)
 		size += trailers[i].name.n + trailers[i].value.n;
+	if (!hold(s, size))
+		return false;
 	s->trailers = calloc(n, sizeof(*s->trailers));
 	s->trailers_text = malloc(size);
 	if (s->trailers == NULL || s->trailers_text == NULL)
@@ -113,6 +137,7 @@ keep_trailers(struct http2_stream *s, const struct http_field *trailers, size_t 
 		s->trailers[i] = name_value(name, value);
 	}
 	s->n_trailers = n;
+	return true;
 }
 
 /* ---- Heads ---- */
@@ -136,7 +161,7 @@ respond(struct http2_stream *s, const struct exchange_answer *a)
 	IPC_SCRATCH nghttp2_nv nv[OUTBOUND_HEADERS_MAX + 2];
 	nghttp2_data_provider body = {.source = {.ptr = s}, .read_callback = read_body};
 	char status[4], length[24];
-	size_t n = 0;
+	size_t n = 0, size = 0;
 	bool has_body = !s->is_head && a->status != 204 && a->status != 304;
 
 	if (s->responded)
@@ -152,10 +177,12 @@ respond(struct http2_stream *s, const struct exchange_answer *a)
 		nv[n++] = name_value(
 		    HTTP_TEXT("content-length"), (struct http_text){length, strlen(length)});
 	}
-	if (has_body) {
-		add_page(s, a->body, a->body_n);
-		keep_trailers(s, a->trailers, a->n_trailers);
-	}
+	for (size_t i = 0; i < n; i++)
+		size += nv[i].namelen + nv[i].valuelen;
+	/* nghttp2 copies the head. */
+	if (!hold(s, size) || (has_body && (!add_page(s, a->body, a->body_n) ||
+					       !keep_trailers(s, a->trailers, a->n_trailers))))
+		return;
 	has_body = has_body && !(a->end && a->body_n == 0 && a->n_trailers == 0);
 	if (nghttp2_submit_response(s->h->session, s->id, nv, n, has_body ? &body : NULL) != 0)
 		http2_reset(s, NGHTTP2_INTERNAL_ERROR);
@@ -214,8 +241,8 @@ on_rest(struct exchange *e, const uint8_t *bytes, size_t n, const struct http_fi
 {
 	struct http2_stream *s = stream_of(e);
 
-	add_page(s, bytes, n);
-	keep_trailers(s, trailers, n_trailers);
+	if (add_page(s, bytes, n))
+		(void)keep_trailers(s, trailers, n_trailers);
 }
 
 static void

@@ -56,6 +56,7 @@ http2_stream_free(struct http2_stream *s)
 	exchange_clear(&s->exchange);
 	drop_head(s);
 	drop_body(s);
+	s->h->c->np->http2_buffered -= s->held;
 	free(s->page);
 	free(s->trailers);
 	free(s->trailers_text);

@@ -20,7 +20,7 @@
 #define HTTP2_HEAD_MAX     32768u
 #define HTTP2_FIELDS_MAX   128u
 #define HTTP2_TRAILERS_MAX 32u
-#define HTTP2_BUFFERED_MAX (32u << 20) /* bytes of bodies that wait, of all connections */
+#define HTTP2_BUFFERED_MAX (32u << 20) /* bytes that wait on one side, of all connections */
 
 struct http2;
 
@@ -57,6 +57,7 @@ struct http2_stream {
 	bool responded, deferred, is_head;
 	uint8_t *page; /* bytes that came with a message */
 	size_t page_n, page_at;
+	size_t held;          /* of netproxy.http2_buffered: head, page and trailers */
 	nghttp2_nv *trailers; /* to send after the body; or NULL */
 	char *trailers_text;
 	size_t n_trailers;

@@ -369,7 +369,8 @@ on_answer_end(void *ctx, const void *body, int *fds, size_t n_fds)
 	e->length = m->length;
 	if (!e->broken && (m->body.len > 0 || m->n_trailers > 0))
 		e->events->rest(e, m->body.data, m->body.len, o->trailers, m->n_trailers);
-	e->events->moved(e);
+	if (e->events != NULL) /* it was not cleared instead */
+		e->events->moved(e);
 	return 0;
 }
 

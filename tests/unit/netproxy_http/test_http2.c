@@ -438,6 +438,39 @@ test_too_much_body(void)
 	finish();
 }
 
+/* The same with what the guest leaves unread: a page, or the rest of a body. */
+static void
+test_too_much_answer(void)
+{
+	static char body[2001];
+
+	memset(body, 'b', sizeof(body) - 1);
+	begin();
+	guest.np->http2_buffered = HTTP2_BUFFERED_MAX - 1000;
+	(void)ask(PLAIN, NULL);
+	guest_say_answer(
+	    guest_request(), &(struct reply){.status = 200, .body = body, .end = true}, -1);
+	talk();
+	CU_ASSERT_EQUAL(of(1)->error, NGHTTP2_ENHANCE_YOUR_CALM);
+	CU_ASSERT_EQUAL(of(1)->data_n, 0);
+	CU_ASSERT_EQUAL(guest.np->http2_buffered, HTTP2_BUFFERED_MAX - 1000);
+
+	(void)ask(PLAIN, NULL);
+	{
+		uint64_t id = guest_request();
+
+		guest_say_answer(id, &(struct reply){.status = 200}, -1);
+		guest_say_end(id, 0,
+		    &(struct reply){.body = body, .trailer_name = "x-sum", .trailer = "1"}, 0);
+	}
+	talk();
+	CU_ASSERT_EQUAL(of(3)->error, NGHTTP2_ENHANCE_YOUR_CALM);
+	CU_ASSERT_EQUAL(guest.np->http2_buffered, HTTP2_BUFFERED_MAX - 1000);
+	CU_ASSERT_FALSE(guest.edge_ended);
+	guest.np->http2_buffered -= HTTP2_BUFFERED_MAX - 1000;
+	finish();
+}
+
 /* ---- Answers ---- */
 
 static void
@@ -611,6 +644,7 @@ CU_TestInfo http2_tests[] = {
     {"an upload and its answer", test_upload},
     {"an answer before the body", test_early_answer},
     {"more body than all may hold", test_too_much_body},
+    {"more answers than all may hold", test_too_much_answer},
     {"answers", test_answers},
     {"streams are apart", test_streams_are_apart},
     {"streams that are reset", test_resets},
