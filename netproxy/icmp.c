@@ -68,7 +68,7 @@ unreachable_v4(struct stack *s, const struct packet *p, enum unreachable why)
 	size_t quote = p->ip_length < QUOTE_V4 ? p->ip_length : QUOTE_V4;
 	uint8_t *f =
 	    transmit_frame(s, ETHERNET_HEADER + IPV4_HEADER + ICMP_HEADER + quote, ETHERTYPE_IPV4);
-	uint8_t *m;
+	uint8_t *m, gateway[4];
 
 	if (f == NULL)
 		return;
@@ -76,8 +76,11 @@ unreachable_v4(struct stack *s, const struct packet *p, enum unreachable why)
 	m[0] = ICMP_UNREACHABLE;
 	m[1] = codes[why];
 	memcpy(m + ICMP_HEADER, p->ip, quote);
-	/* In the name of whom it was for: the guest's sockets look for that. */
-	icmp_finish(f + ETHERNET_HEADER, p->destination, p->source, ICMP_HEADER + quote);
+	/* In the name of whom it was for: the guest's sockets look for that.  Not of a martian,
+	 * whom no kernel believes. */
+	wire_put32(gateway, s->config.gateway4);
+	icmp_finish(f + ETHERNET_HEADER, p->martian ? gateway : p->destination, p->source,
+	    ICMP_HEADER + quote);
 }
 
 static void
@@ -148,7 +151,8 @@ icmpv6_input(struct stack *s, const struct packet *p)
 	if (!valid(s, p))
 		return;
 	if (p->payload[0] >= ICMPV6_ND_FIRST && p->payload[0] <= ICMPV6_ND_LAST) {
-		ndp_input(s, p);
+		if (!p->martian)
+			ndp_input(s, p);
 		return;
 	}
 	/* No answer to the unspecified address, nor to a group (RFC 4443 2.4). */

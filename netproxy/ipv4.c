@@ -109,7 +109,7 @@ is_dhcp(const struct packet *p)
 	       wire_get16(p->payload) == 68 && wire_get16(p->payload + 2) == 67;
 }
 
-/* This network, loopback, class E (broadcast included), and our LAN where nobody but us is. */
+/* This network, loopback, class E, and our LAN where nobody but us is. */
 static bool
 is_martian(const struct stack *s, uint32_t to)
 {
@@ -119,6 +119,20 @@ is_martian(const struct stack *s, uint32_t to)
 		return false;
 	return to >> 24 == 0 || to >> 24 == 127 || to >> 28 == 15 ||
 	       ((to ^ s->config.gateway4) & mask) == 0;
+}
+
+/*
+ * Broadcasts in each of their forms are never answered (RFC 1122 3.2.2, 3.3.6, 4.2.3.10), nor is a
+ * guest that writes to itself.
+ */
+static bool
+is_answered(const struct stack *s, uint32_t to)
+{
+	uint32_t host = ~(~(uint32_t)0 << (32 - s->config.prefix4));
+	bool lan = ((to ^ s->config.gateway4) & ~host) == 0;
+
+	return to != 0 && to != ~(uint32_t)0 && to != s->config.guest4 &&
+	       !(lan && ((to & host) == 0 || (to & host) == host));
 }
 
 void
@@ -145,10 +159,10 @@ ipv4_input(struct stack *s, const uint8_t *frame, size_t n)
 		return;
 	}
 	/* A group frame around a unicast packet is an old trick (RFC 1122 3.3.6). */
-	if (is_martian(s, to) || (frame[0] & 1) != 0) {
-		s->counters.martian++;
+	p.martian = is_martian(s, to) || (frame[0] & 1) != 0;
+	s->counters.martian += p.martian;
+	if (p.martian && (!is_answered(s, to) || (frame[0] & 1) != 0))
 		return;
-	}
 	p.to_gateway = to == s->config.gateway4;
 	switch (p.protocol) {
 	case PROTOCOL_TCP:

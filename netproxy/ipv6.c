@@ -75,6 +75,16 @@ is_martian(const struct stack *s, const uint8_t *to)
 	       memcmp(to, s->config.prefix6, 8) == 0;
 }
 
+/* RFC 4291 2.5.2 and 2.5.3: nothing is ever sent there; and a guest that writes to itself. */
+static bool
+is_answered(const struct packet *p)
+{
+	static const uint8_t unspecified[15];
+
+	return memcmp(p->destination, p->source, 16) != 0 &&
+	       (memcmp(p->destination, unspecified, 15) != 0 || p->destination[15] > 1);
+}
+
 /* Neighbour discovery may come from the unspecified address and a link-local one; the rest may not.
  */
 static bool
@@ -145,10 +155,10 @@ ipv6_input(struct stack *s, const uint8_t *frame, size_t n)
 		s->counters.spoofed++;
 		return;
 	}
-	if (!group && (is_martian(s, p.destination) || (frame[0] & 1) != 0)) {
-		s->counters.martian++;
+	p.martian = !group && (is_martian(s, p.destination) || (frame[0] & 1) != 0);
+	s->counters.martian += p.martian;
+	if (p.martian && (!is_answered(&p) || (frame[0] & 1) != 0))
 		return;
-	}
 	p.to_gateway = is_gateway(s, p.destination);
 	if (p.protocol == PROTOCOL_ICMPV6)
 		icmpv6_input(s, &p);

@@ -37,6 +37,7 @@ struct packet {
 	size_t length;
 	bool v6;
 	bool to_gateway; /* one of the gateway's addresses */
+	bool martian;    /* nothing can be there: refused at once, never handed up */
 	uint8_t protocol;
 	uint8_t hop_limit;
 };

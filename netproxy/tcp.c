@@ -484,6 +484,13 @@ tcp_input(struct stack *s, const struct packet *p)
 
 	if (!segment_parse(s, p, &g))
 		return;
+	/* Before any look-up: an IPv6 martian may have the form that IPv4 has among the flows. */
+	if (p->martian) {
+		s->counters.tcp_refused++;
+		if ((g.flags & TCP_RST) == 0)
+			tcp_reset_reply(s, p, &g);
+		return;
+	}
 	packet_addresses(p, wire_get16(p->payload), wire_get16(p->payload + 2), &a);
 	flow_key_make(&k, &a);
 	f = flow_find(s, &k);

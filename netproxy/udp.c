@@ -40,8 +40,8 @@ udp_input(struct stack *s, const struct packet *p)
 	if (!valid(s, p))
 		return;
 	packet_addresses(p, wire_get16(p->payload), wire_get16(p->payload + 2), &a);
-	if (s->handlers.datagram(
-		s->handlers.context, &a, p->payload + UDP_HEADER, p->length - UDP_HEADER))
+	if (!p->martian && s->handlers.datagram(s->handlers.context, &a, p->payload + UDP_HEADER,
+			       p->length - UDP_HEADER))
 		return;
 	s->counters.udp_refused++;
 	icmp_unreachable(s, p, p->to_gateway ? UNREACHABLE_PORT : UNREACHABLE_PROHIBITED);

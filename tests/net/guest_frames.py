@@ -70,13 +70,14 @@ class Link:
                               0, 0) + data
         return source, to, 6, filled(segment, 16, source, to, 6, spoil)
 
-    def replies(self):
-        """Segments of the origin's address: (port, flags, seq, ack, data), either family."""
+    def replies(self, seen=lambda packet: None):
+        """Segments of the origin's address: (port, flags, seq, ack, data), either family; seen gets every packet."""
         while True:
             frame = self.s.recv(70000)
             if frame[:6] != self.mac or frame[12:14] not in (b"\x86\xdd", b"\x08\0"):
                 continue
             packet = frame[14:]
+            seen(packet)
             six = packet[0] >> 4 == 6
             if (packet[6] if six else packet[9]) != 6:
                 continue
@@ -91,11 +92,11 @@ class Link:
         self.next_port += 1
         return self.next_port
 
-    def nothing_for(self, *ports):
+    def nothing_for(self, *ports, **how):
         """A handshake that works; no SYN-ACK for the ports came before it.  Returns the connection."""
         port = self.fresh_port()
         self.send(ip(*self.tcp(port, SYN, 1000)))
-        for to, flags, seq, _, _ in self.replies():
+        for to, flags, seq, _, _ in self.replies(**how):
             assert to not in ports or not flags & SYN, f"port {to} was answered"
             if to == port and flags == SYN | ACK:
                 self.send(ip(*self.tcp(port, ACK, 1001, seq + 1)))
@@ -213,6 +214,42 @@ def window(link):
             break
     link.close(port, seq)
     print(hashlib.sha256(body.partition(b"\r\n\r\n")[2]).hexdigest())
+
+
+def martians(link):
+    """Where nothing can be: a reset and "unreachable" at once; a group or a broadcast is never answered."""
+    pack = socket.inet_pton
+    answered = [pack(socket.AF_INET, a) for a in ("127.0.0.1", "127.1.2.3", "0.1.2.3", "240.0.0.1", "192.168.127.9",
+                                                  "192.168.127.200")]
+    answered += [pack(socket.AF_INET6, a) for a in ("::ffff:10.77.0.1", "64:ff9b::a4d:1", "::10.77.0.1", "fec0::1",
+                                                    "fe80::9", "fd67:6f6e:646f:1::9")]
+    silent = [pack(socket.AF_INET, a) for a in ("0.0.0.0", "255.255.255.255", "192.168.127.255", "192.168.127.0",
+                                                "224.0.0.1", "239.1.2.3", "192.168.127.3")]
+    silent += [pack(socket.AF_INET6, a) for a in ("::", "::1", "ff02::1", "ff0e::1", "fd67:6f6e:646f:1::77")]
+    rows = [(to, link.fresh_port(), to in answered) for to in answered + silent]
+    for to, port, _ in rows:
+        source = GUEST6 if len(to) == 16 else GUEST4
+        syn = struct.pack(">HHIIBBHHH", port, 8080, 1, 0, 0x50, SYN, 65535, 0, 0)
+        link.send(ip(source, to, 6, filled(syn, 16, source, to, 6)))
+        datagram = struct.pack(">HHHH", port, 443, 9, 0) + b"x"
+        link.send(ip(source, to, 17, filled(datagram, 6, source, to, 17)))
+    resets, unreachable = set(), set()
+    last, seq, _ = link.nothing_for(seen=lambda packet: note_refusal(packet, resets, unreachable))
+    assert resets == {port for _, port, answer in rows if answer}, sorted(resets)
+    assert unreachable == {port for _, port, answer in rows if answer}, sorted(unreachable)
+    link.close(last, seq)
+
+
+def note_refusal(packet, resets, unreachable):
+    """The guest's port of a reset, or of the datagram that an ICMP message quotes."""
+    six = packet[0] >> 4 == 6
+    kind, body = (packet[6], packet[40:]) if six else (packet[9], packet[20:])
+    if kind == 6 and body[13] & RST:
+        resets.add(struct.unpack(">H", body[2:4])[0])
+    elif kind in (1, 58) and body[0] == (1 if six else 3):
+        quoted = body[8:]
+        if (quoted[6] if six else quoted[9]) == 17:
+            unreachable.add(struct.unpack(">H", quoted[40:42] if six else quoted[20:22])[0])
 
 
 def arp_forgeries(link):

@@ -65,7 +65,7 @@ class Frames(unittest.TestCase):
         self.assertEqual(self.frames("window"), hashlib.sha256(PATTERN).hexdigest())
 
 
-for name in ("checksums", "fragments", "sizes", "arp_forgeries", "dhcp_forgeries", "router_forgeries"):
+for name in ("checksums", "fragments", "sizes", "martians", "arp_forgeries", "dhcp_forgeries", "router_forgeries"):
     def test(self, name=name):
         self.frames(name)
         self.assertEqual(self.seen(), [])

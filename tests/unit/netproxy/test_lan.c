@@ -219,8 +219,8 @@ test_ipv4_addresses(void)
 {
 	static const uint32_t sources[] = {
 	    0xc0a87f04, 0xc0a87f01, 0x08080808, 0, ~0u, 0x7f000001, 0xe0000001};
-	static const uint32_t martians[] = {0, 0x00000001, 0x7f000001, 0xf0000001, ~0u, 0xc0a87f03,
-	    0xc0a87f07, 0xc0a87fff, 0xc0a87f00};
+	/* Broadcasts in each form, and the guest itself. */
+	static const uint32_t martians[] = {0, ~0u, 0xc0a87f03, 0xc0a87fff, 0xc0a87f00};
 	uint8_t f[2048];
 	unsigned i;
 	size_t n;
@@ -245,6 +245,40 @@ test_ipv4_addresses(void)
 	n = echo4(f);
 	f[0] = 0xff; /* a group frame around a unicast packet */
 	EXPECT_DROP(martian, f, n);
+	peer_stop(&peer);
+}
+
+/* Nothing can be there, and who asks is told at once. */
+static void
+test_ipv4_martians(void)
+{
+	static const uint32_t martians[] = {
+	    0x00000001, 0x7f000001, 0x7fffffff, 0xf0000001, 0xc0a87f07};
+	static const uint8_t udp[] = {0x10, 0, 0x01, 0xbb, 0, 8, 0, 0};
+	const struct sent *sent;
+	uint8_t f[2048];
+	struct reply r;
+	size_t n;
+
+	start(false);
+	for (unsigned i = 0; i < sizeof(martians) / sizeof(martians[0]); i++) {
+		wire_put32(peer.to + 12, martians[i]);
+		peer_send(&peer, TCP_SYN, NULL, 0);
+		r = peer_reply(&peer);
+		CU_ASSERT(r.valid && r.flags == (TCP_RST | TCP_ACK) && r.ack == peer.seq + 1);
+		/* A reset is never answered. */
+		peer_send(&peer, TCP_RST, NULL, 0);
+		CU_ASSERT(!peer_reply(&peer).valid);
+		n = peer_ip(&peer, f, PROTOCOL_UDP, udp, sizeof(udp));
+		peer_sum(f, n);
+		peer_frame(&peer, f, n);
+		sent = peer_next(&peer);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(sent);
+		/* ICMP unreachable of the gateway, with what it is about. */
+		CU_ASSERT(sent->bytes[23] == 1 && wire_get32(sent->bytes + 26) == 0xc0a87f01);
+		CU_ASSERT(sent->bytes[34] == 3 && wire_get32(sent->bytes + 42 + 16) == martians[i]);
+	}
+	CU_ASSERT_EQUAL(peer.n_flows, 0);
 	peer_stop(&peer);
 }
 
@@ -506,12 +540,43 @@ echo6(uint8_t *f)
 }
 
 static void
-test_ipv6_hostile(void)
+test_ipv6_martians(void)
 {
-	static const uint8_t martians[][16] = {{0}, {[15] = 1},
-	    {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}, {[12] = 10, [15] = 1},
+	static const uint8_t martians[][16] = {{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+	    {[12] = 10, [15] = 1}, {0, 0x64, 0xff, 0x9b, [12] = 10, [15] = 1},
 	    {0xfe, 0x80, [15] = 9}, {0xfe, 0xc0, [15] = 1},
 	    {0xfd, 0x67, 0x6f, 0x6e, 0x64, 0x6f, 0, 1, [15] = 9}};
+	static const uint8_t solicitation[24] = {135};
+	const struct sent *sent;
+	uint8_t f[256];
+	struct reply r;
+	size_t n;
+
+	start(true);
+	for (unsigned i = 0; i < sizeof(martians) / sizeof(martians[0]); i++) {
+		memcpy(peer.to, martians[i], 16);
+		peer_send(&peer, TCP_SYN, NULL, 0);
+		r = peer_reply(&peer);
+		CU_ASSERT(r.valid && r.flags == (TCP_RST | TCP_ACK));
+		n = echo6(f);
+		peer_frame(&peer, f, n);
+		sent = peer_next(&peer);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(sent);
+		CU_ASSERT(
+		    sent->bytes[54] == 1 && memcmp(sent->bytes + 62 + 24, martians[i], 16) == 0);
+		/* Whatever else it is, it is nobody's neighbour. */
+		n = peer_ip(&peer, f, PROTOCOL_ICMPV6, solicitation, sizeof(solicitation));
+		peer_sum(f, n);
+		EXPECT_DROP(martian, f, n);
+	}
+	CU_ASSERT_EQUAL(peer.n_flows, 0);
+	peer_stop(&peer);
+}
+
+static void
+test_ipv6_hostile(void)
+{
+	static const uint8_t martians[][16] = {{0}, {[15] = 1}};
 	static const uint8_t sources[][16] = {{0x20, 1, [15] = 1}, {[15] = 1},
 	    {[10] = 0xff, [11] = 0xff, [12] = 192, 168, 127, 3}, {0xff, 2, [15] = 1},
 	    {0xfd, 0x67, 0x6f, 0x6e, 0x64, 0x6f, 0, 1, [15] = 1}};
@@ -651,6 +716,7 @@ CU_TestInfo lan_tests[] = {
     {"ping", test_ping},
     {"ipv4 hostile", test_ipv4_hostile},
     {"ipv4 addresses", test_ipv4_addresses},
+    {"IPv4 martians", test_ipv4_martians},
     {"protocol unreachable", test_protocol_unreachable},
     {"udp over ipv4", test_udp4},
     {"udp over ipv6", test_udp6},
@@ -658,6 +724,7 @@ CU_TestInfo lan_tests[] = {
     {"neighbour solicitation", test_neighbour_solicitation},
     {"neighbour discovery forged", test_ndp_forged},
     {"ipv6 hostile", test_ipv6_hostile},
+    {"IPv6 martians", test_ipv6_martians},
     {"ping over ipv6", test_ping6},
     CU_TEST_INFO_NULL,
 };
