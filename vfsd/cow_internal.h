@@ -3,6 +3,7 @@
 #ifndef GONDOLIN_VFSD_COW_INTERNAL_H
 #define GONDOLIN_VFSD_COW_INTERNAL_H
 
+#include "vfsd/buckets.h"
 #include "vfsd/merge.h"
 #include "vfsd/provider_cow.h"
 
@@ -19,8 +20,8 @@ struct cow_handle {
  */
 struct cow_node {
 	struct vfs_node base;
-	struct cow_node *dir;  /* where it was seen last, with a reference; NULL: the root */
-	struct cow_node *next; /* in the table */
+	struct cow_node *dir; /* where it was seen last, with a reference; NULL: the root */
+	struct vfs_link link; /* in the table */
 	char *name;
 	struct vfs_node *upper, *lower; /* with a reference each */
 	uint64_t ino;
@@ -33,8 +34,7 @@ struct cow {
 	struct vfs_provider base;
 	struct vfs_provider *lower, *upper;
 	struct cow_node *root;
-	struct cow_node **buckets;
-	uint32_t n_buckets, n_nodes;
+	struct vfs_buckets nodes; /* by the side that stands for them */
 };
 
 #define COW(p)    ((struct cow *)(p))
@@ -42,6 +42,8 @@ struct cow {
 #define HANDLE(h) ((struct cow_handle *)(h))
 
 /* ---- cow_node.c ---- */
+
+void cow_nodes_init(struct cow *c);
 
 /* The node of these two sides (takes both references), noted at dir and name. */
 int cow_node_get(struct cow *c, struct cow_node *dir, const char *name, struct vfs_node *upper,

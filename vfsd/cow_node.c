@@ -7,8 +7,8 @@
 
 #include "vfsd/cow_internal.h"
 
-#define BUCKETS_FIRST 256u
-#define UPPER_INO     (1ull << 62) /* keeps the numbers of both trees apart */
+#define LINKED(l) VFS_LINKED(l, struct cow_node, link)
+#define UPPER_INO (1ull << 62) /* keeps the numbers of both trees apart */
 
 static struct vfs_node *
 key_of(const struct cow_node *n)
@@ -17,51 +17,15 @@ key_of(const struct cow_node *n)
 }
 
 static uint32_t
-bucket_of(const struct vfs_node *key, uint32_t n)
+hash_of(const struct vfs_link *link)
 {
-	return (uint32_t)(((uintptr_t)key * 0x9e3779b97f4a7c15ull) >> 32) & (n - 1);
+	return vfs_hash((uintptr_t)key_of(LINKED(link)));
 }
 
-static void
-insert(struct cow *c, struct cow_node *n)
+void
+cow_nodes_init(struct cow *c)
 {
-	uint32_t b = bucket_of(key_of(n), c->n_buckets);
-
-	n->next = c->buckets[b];
-	c->buckets[b] = n;
-}
-
-static void
-extract(struct cow *c, struct cow_node *n)
-{
-	struct cow_node **at = &c->buckets[bucket_of(key_of(n), c->n_buckets)];
-
-	while (*at != n)
-		at = &(*at)->next;
-	*at = n->next;
-}
-
-static bool
-grow(struct cow *c)
-{
-	uint32_t old_n = c->n_buckets, i;
-	struct cow_node **old = c->buckets, *n, *next;
-
-	c->n_buckets = old_n > 0 ? old_n * 2 : BUCKETS_FIRST;
-	c->buckets = calloc(c->n_buckets, sizeof(struct cow_node *));
-	if (c->buckets == NULL) {
-		c->buckets = old;
-		c->n_buckets = old_n;
-		return false;
-	}
-	for (i = 0; i < old_n; i++) {
-		for (n = old[i]; n != NULL; n = next) {
-			next = n->next;
-			insert(c, n);
-		}
-	}
-	free(old);
-	return true;
+	vfs_buckets_init(&c->nodes, hash_of);
 }
 
 int
@@ -103,7 +67,7 @@ node_new(struct cow *c, struct vfs_node *upper, struct vfs_node *lower, const st
 {
 	struct cow_node *n;
 
-	if (c->n_nodes >= c->n_buckets && !grow(c))
+	if (!vfs_buckets_reserve(&c->nodes))
 		return NULL;
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)
@@ -115,8 +79,7 @@ node_new(struct cow *c, struct vfs_node *upper, struct vfs_node *lower, const st
 	n->type = attr->mode & S_IFMT;
 	n->ino = upper != NULL ? attr->ino ^ UPPER_INO : attr->ino;
 	n->opaque = upper != NULL && lower != NULL && cow_is_opaque(c, upper);
-	insert(c, n);
-	c->n_nodes++;
+	vfs_buckets_add(&c->nodes, &n->link);
 	return n;
 }
 
@@ -125,14 +88,14 @@ cow_node_get(struct cow *c, struct cow_node *dir, const char *name, struct vfs_n
     struct vfs_node *lower, const struct vfs_attr *attr, struct vfs_entry *out)
 {
 	const struct vfs_node *key = upper != NULL ? upper : lower;
-	struct cow_node *n = NULL;
+	struct vfs_link *link = vfs_buckets_first(&c->nodes, vfs_hash((uintptr_t)key));
+	struct cow_node *n;
 	int error = 0;
 
-	if (c->n_buckets > 0)
-		n = c->buckets[bucket_of(key, c->n_buckets)];
-	while (n != NULL && key_of(n) != key)
-		n = n->next;
-	if (n != NULL) {
+	while (link != NULL && key_of(LINKED(link)) != key)
+		link = link->next;
+	if (link != NULL) {
+		n = LINKED(link);
 		vfs_node_ref(&n->base);
 		vfs_node_put(upper);
 		vfs_node_put(lower);
@@ -163,8 +126,7 @@ cow_node_free(struct vfs_provider *p, struct vfs_node *node)
 	struct cow_node *n = NODE(node), *dir;
 
 	while (n != NULL) {
-		extract(c, n);
-		c->n_nodes--;
+		vfs_buckets_remove(&c->nodes, &n->link);
 		vfs_node_put(n->upper);
 		vfs_node_put(n->lower);
 		dir = n->dir;
@@ -177,9 +139,9 @@ cow_node_free(struct vfs_provider *p, struct vfs_node *node)
 void
 cow_node_raise(struct cow *c, struct cow_node *n, struct vfs_node *upper)
 {
-	extract(c, n);
+	vfs_buckets_remove(&c->nodes, &n->link);
 	n->upper = upper;
-	insert(c, n);
+	vfs_buckets_add(&c->nodes, &n->link);
 	/* Only a directory goes on having both sides. */
 	if (n->type != S_IFDIR) {
 		vfs_node_put(n->lower);

@@ -141,7 +141,7 @@ host_write(struct vfs_provider *p, struct vfs_handle *handle, const void *bytes,
 	    HANDLE(handle)->fd, &part, 1, (off_t)offset, flags & VFS_WRITE_APPEND ? RWF_APPEND : 0);
 	if (n < 0)
 		return -errno;
-	if ((flags & VFS_WRITE_KILL_PRIVILEGE) && h->owners.used > 0) {
+	if ((flags & VFS_WRITE_KILL_PRIVILEGE) && h->owners.entries.used > 0) {
 		key = host_node_key(NODE(handle->node));
 		owner_kill_privilege(&h->owners, &key);
 	}
@@ -222,12 +222,6 @@ host_opendir(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle **
 	return fd < 0 ? fd : host_handle_new(h, NODE(node), fd, true, false, out);
 }
 
-static bool
-is_dots(const char *name)
-{
-	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
-}
-
 /* Makes the entry of one name and offers it. */
 static bool
 give(struct host *h, struct host_node *dir, int dir_fd, const struct dirent64 *d, bool with_entries,
@@ -242,7 +236,8 @@ give(struct host *h, struct host_node *dir, int dir_fd, const struct dirent64 *d
 	};
 	struct statx st;
 
-	if (with_entries && !is_dots(d->d_name) && host_statx_at(dir_fd, d->d_name, &st) == 0 &&
+	if (with_entries && !vfs_is_dots(d->d_name, out.length) &&
+	    host_statx_at(dir_fd, d->d_name, &st) == 0 &&
 	    host_node_get(h, dir, d->d_name, &st, &out.entry) == 0) {
 		out.ino = out.entry.attr.ino;
 		out.type = out.entry.attr.mode & S_IFMT;

@@ -20,9 +20,9 @@ struct host_handle {
 /* Small: there is one for every file that the guest knows. */
 struct host_node {
 	struct vfs_node base;
-	struct host_node *dir;  /* where it was seen last, with a reference; NULL: the root */
-	struct host_node *next; /* in the table of identities */
-	char *name;             /* there */
+	struct host_node *dir; /* where it was seen last, with a reference; NULL: the root */
+	struct vfs_link link;  /* in the table of identities */
+	char *name;            /* there */
 	uint64_t ino;
 	uint32_t dev;   /* index into host.devices */
 	uint32_t birth; /* from the time of birth: tells a reused inode number from the old file */
@@ -35,8 +35,7 @@ struct host {
 	struct vfs_provider base;
 	struct vfs_host_config config;
 	struct host_node *root;
-	struct host_node **buckets;
-	uint32_t n_buckets, n_nodes;
+	struct vfs_buckets nodes; /* by identity */
 	struct {
 		uint32_t major, minor;
 	} devices[HOST_DEVICES_MAX];
@@ -50,6 +49,8 @@ struct host {
 #define NODE(n) ((struct host_node *)(n))
 
 /* ---- host_node.c: identity and resolution ---- */
+
+void host_nodes_init(struct host *h);
 
 /* Attributes of an open descriptor / of a name in a directory, links not followed. */
 int host_statx(int fd, struct statx *st);

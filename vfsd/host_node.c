@@ -30,10 +30,11 @@
 
 #include "vfsd/host_internal.h"
 
-#define STATX_WANTED  (STATX_BASIC_STATS | STATX_BTIME)
-#define PATH_PIECE    2048u /* a longer path is opened piece by piece */
-#define PIECES_MAX    64u
-#define BUCKETS_FIRST 1024u
+#define STATX_WANTED (STATX_BASIC_STATS | STATX_BTIME)
+#define PATH_PIECE   2048u /* a longer path is opened piece by piece */
+#define PIECES_MAX   64u
+
+#define LINKED(l)    VFS_LINKED(l, struct host_node, link)
 
 int
 host_openat(int dir, const char *path, int flags, uint32_t mode)
@@ -143,54 +144,35 @@ host_attr(
 }
 
 static uint32_t
-bucket_of(const struct owner_key *key, uint32_t n)
+hash_of(const struct vfs_link *link)
 {
-	uint64_t hash = (key->ino ^ ((uint64_t)key->dev << 48)) * 0x9e3779b97f4a7c15ull;
+	const struct owner_key key = host_node_key(LINKED(link));
 
-	return (uint32_t)(hash >> 32) & (n - 1);
+	return owner_key_hash(&key);
+}
+
+void
+host_nodes_init(struct host *h)
+{
+	vfs_buckets_init(&h->nodes, hash_of);
 }
 
 static bool
-is(const struct host_node *n, const struct owner_key *key)
+is_node(const struct host_node *n, const struct owner_key *key)
 {
-	return n->ino == key->ino && n->dev == key->dev && n->birth == key->birth;
+	const struct owner_key own = host_node_key(n);
+
+	return owner_key_same(&own, key);
 }
 
 struct host_node *
 host_node_find(const struct host *h, const struct owner_key *key)
 {
-	struct host_node *n;
+	struct vfs_link *link = vfs_buckets_first(&h->nodes, owner_key_hash(key));
 
-	if (h->n_buckets == 0)
-		return NULL;
-	n = h->buckets[bucket_of(key, h->n_buckets)];
-	while (n != NULL && !is(n, key))
-		n = n->next;
-	return n;
-}
-
-static bool
-grow(struct host *h)
-{
-	uint32_t size = h->n_buckets > 0 ? h->n_buckets * 2 : BUCKETS_FIRST, i, b;
-	struct host_node **buckets = calloc(size, sizeof(struct host_node *)), *n, *next;
-	struct owner_key key;
-
-	if (buckets == NULL)
-		return false;
-	for (i = 0; i < h->n_buckets; i++) {
-		for (n = h->buckets[i]; n != NULL; n = next) {
-			next = n->next;
-			key = host_node_key(n);
-			b = bucket_of(&key, size);
-			n->next = buckets[b];
-			buckets[b] = n;
-		}
-	}
-	free(h->buckets);
-	h->buckets = buckets;
-	h->n_buckets = size;
-	return true;
+	while (link != NULL && !is_node(LINKED(link), key))
+		link = link->next;
+	return link != NULL ? LINKED(link) : NULL;
 }
 
 /*
@@ -238,9 +220,8 @@ static struct host_node *
 node_new(struct host *h, const struct owner_key *key, const struct statx *st)
 {
 	struct host_node *n;
-	uint32_t b;
 
-	if (h->n_nodes >= h->n_buckets && !grow(h))
+	if (!vfs_buckets_reserve(&h->nodes))
 		return NULL;
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)
@@ -251,10 +232,7 @@ node_new(struct host *h, const struct owner_key *key, const struct statx *st)
 	n->dev = key->dev;
 	n->birth = key->birth;
 	n->type = st->stx_mode & S_IFMT;
-	b = bucket_of(key, h->n_buckets);
-	n->next = h->buckets[b];
-	h->buckets[b] = n;
-	h->n_nodes++;
+	vfs_buckets_add(&h->nodes, &n->link);
 	return n;
 }
 
@@ -292,17 +270,11 @@ void
 host_node_free(struct vfs_provider *p, struct vfs_node *node)
 {
 	struct host *h = HOST(p);
-	struct host_node *n = NODE(node), **at, *dir;
-	struct owner_key key;
+	struct host_node *n = NODE(node), *dir;
 
 	/* A loop, not recursion: the guest chose the depth. */
 	while (n != NULL) {
-		key = host_node_key(n);
-		at = &h->buckets[bucket_of(&key, h->n_buckets)];
-		while (*at != n)
-			at = &(*at)->next;
-		*at = n->next;
-		h->n_nodes--;
+		vfs_buckets_remove(&h->nodes, &n->link);
 		dir = n->dir;
 		free(n->name);
 		free(n);
@@ -363,7 +335,7 @@ same_file(struct host *h, const struct host_node *n, const struct statx *st)
 {
 	struct owner_key key;
 
-	return host_key(h, st, &key) == 0 && is(n, &key);
+	return host_key(h, st, &key) == 0 && is_node(n, &key);
 }
 
 int

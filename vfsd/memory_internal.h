@@ -3,6 +3,7 @@
 #ifndef GONDOLIN_VFSD_MEMORY_INTERNAL_H
 #define GONDOLIN_VFSD_MEMORY_INTERNAL_H
 
+#include "vfsd/buckets.h"
 #include "vfsd/provider_memory.h"
 
 #define MEMORY_PAGE 4096u
@@ -48,7 +49,7 @@ struct memory_node;
 
 /* A name in a directory; holds a reference to both nodes. */
 struct memory_entry {
-	struct memory_entry *next; /* in the table of names */
+	struct vfs_link link; /* in the table of names */
 	struct memory_node *dir;
 	struct memory_node *node;
 	uint64_t cookie; /* its place in the directory: names in order of their making */
@@ -92,9 +93,7 @@ struct memory {
 	struct vfs_provider base;
 	struct memory_budget budget;
 	struct memory_node *root;
-	struct memory_entry **buckets;
-	uint32_t n_buckets;
-	uint64_t n_entries;
+	struct vfs_buckets names; /* of all directories */
 	uint64_t last_ino;
 };
 

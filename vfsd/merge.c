@@ -13,18 +13,13 @@ struct reading {
 };
 
 static bool
-is_dots(const struct vfs_dirent *d)
-{
-	return d->name[0] == '.' && (d->length == 1 || (d->length == 2 && d->name[1] == '.'));
-}
-
-static bool
 on_name(void *ctx, const struct vfs_dirent *given)
 {
 	struct reading *r = ctx;
 	struct vfs_merge *m = r->m;
 	struct vfs_dirent d = *given;
-	bool keep = is_dots(&d) ? m->phase == 0 : r->filter(r->filter_ctx, m->phase, &d);
+	bool keep =
+	    vfs_is_dots(d.name, d.length) ? m->phase == 0 : r->filter(r->filter_ctx, m->phase, &d);
 
 	d.cookie = m->count + 1;
 	if (keep && m->count >= r->skip && !r->emit(r->ctx, &d)) {

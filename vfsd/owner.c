@@ -3,119 +3,76 @@
 #include "vfsd/owner.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#define BUCKETS_FIRST 64u
+#define ENTRY(l) VFS_LINKED(l, struct owner_entry, link)
+
+static uint32_t
+hash_of(const struct vfs_link *link)
+{
+	return owner_key_hash(&ENTRY(link)->key);
+}
 
 void
 owner_map_init(struct owner_map *m)
 {
-	memset(m, 0, sizeof(*m));
+	vfs_buckets_init(&m->entries, hash_of);
+}
+
+static void
+drop(void *ctx, struct vfs_link *link)
+{
+	struct owner_map *m = ctx;
+
+	vfs_buckets_remove(&m->entries, link);
+	free(ENTRY(link));
 }
 
 void
 owner_map_clear(struct owner_map *m)
 {
-	struct owner_entry *e, *next;
-	uint32_t i;
-
-	for (i = 0; i < m->n_buckets; i++) {
-		for (e = m->buckets[i]; e != NULL; e = next) {
-			next = e->next;
-			free(e);
-		}
-	}
-	free(m->buckets);
-	owner_map_init(m);
-}
-
-static uint32_t
-bucket_of(const struct owner_key *key, uint32_t n)
-{
-	uint64_t h = (key->ino ^ ((uint64_t)key->dev << 48)) * 0x9e3779b97f4a7c15ull;
-
-	return (uint32_t)(h >> 32) & (n - 1);
-}
-
-static bool
-same(const struct owner_key *a, const struct owner_key *b)
-{
-	return a->ino == b->ino && a->dev == b->dev && a->birth == b->birth;
+	vfs_buckets_drain(&m->entries, drop, m);
+	vfs_buckets_clear(&m->entries);
 }
 
 struct owner_entry *
 owner_find(const struct owner_map *m, const struct owner_key *key)
 {
-	struct owner_entry *e;
+	struct vfs_link *link;
 
-	if (m->used == 0)
+	/* The common case: nothing is remembered about any file. */
+	if (m->entries.used == 0)
 		return NULL;
-	e = m->buckets[bucket_of(key, m->n_buckets)];
-	while (e != NULL && !same(&e->key, key))
-		e = e->next;
-	return e;
-}
-
-static bool
-grow(struct owner_map *m)
-{
-	uint32_t n = m->n_buckets > 0 ? m->n_buckets * 2 : BUCKETS_FIRST, i, b;
-	struct owner_entry **buckets = calloc(n, sizeof(struct owner_entry *)), *e, *next;
-
-	if (buckets == NULL)
-		return false;
-	for (i = 0; i < m->n_buckets; i++) {
-		for (e = m->buckets[i]; e != NULL; e = next) {
-			next = e->next;
-			b = bucket_of(&e->key, n);
-			e->next = buckets[b];
-			buckets[b] = e;
-		}
-	}
-	free(m->buckets);
-	m->buckets = buckets;
-	m->n_buckets = n;
-	return true;
+	link = vfs_buckets_first(&m->entries, owner_key_hash(key));
+	while (link != NULL && !owner_key_same(&ENTRY(link)->key, key))
+		link = link->next;
+	return link != NULL ? ENTRY(link) : NULL;
 }
 
 struct owner_entry *
 owner_make(struct owner_map *m, const struct owner_key *key)
 {
 	struct owner_entry *e = owner_find(m, key);
-	uint32_t b;
 
 	if (e != NULL)
 		return e;
-	if (m->used >= OWNER_MAX || (m->used >= m->n_buckets && !grow(m)))
+	if (m->entries.used >= OWNER_MAX || !vfs_buckets_reserve(&m->entries))
 		return NULL;
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
 		return NULL;
 	e->key = *key;
-	b = bucket_of(key, m->n_buckets);
-	e->next = m->buckets[b];
-	m->buckets[b] = e;
-	m->used++;
+	vfs_buckets_add(&m->entries, &e->link);
 	return e;
 }
 
 void
 owner_drop(struct owner_map *m, const struct owner_key *key)
 {
-	struct owner_entry **at, *e;
+	struct owner_entry *e = owner_find(m, key);
 
-	if (m->used == 0)
-		return;
-	at = &m->buckets[bucket_of(key, m->n_buckets)];
-	while (*at != NULL && !same(&(*at)->key, key))
-		at = &(*at)->next;
-	e = *at;
-	if (e == NULL)
-		return;
-	*at = e->next;
-	free(e);
-	m->used--;
+	if (e != NULL)
+		drop(m, &e->link);
 }
 
 void

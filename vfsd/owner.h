@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vfsd/buckets.h"
 #include "vfsd/provider.h"
 
 #define OWNER_MAX (1u << 20) /* files with a memory of their own; past it ENOSPC */
@@ -31,7 +32,7 @@ enum owner_has {
 };
 
 struct owner_entry {
-	struct owner_entry *next;
+	struct vfs_link link;
 	struct owner_key key;
 	uint32_t uid, gid;
 	uint16_t mode; /* 07777 */
@@ -39,9 +40,21 @@ struct owner_entry {
 };
 
 struct owner_map {
-	struct owner_entry **buckets; /* NULL while nothing is remembered */
-	uint32_t n_buckets, used;
+	struct vfs_buckets entries;
 };
+
+/* For tables of files: two keys of one file have one hash. */
+static inline uint32_t
+owner_key_hash(const struct owner_key *key)
+{
+	return vfs_hash(key->ino ^ ((uint64_t)key->dev << 48));
+}
+
+static inline bool
+owner_key_same(const struct owner_key *a, const struct owner_key *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->birth == b->birth;
+}
 
 void owner_map_init(struct owner_map *m);
 void owner_map_clear(struct owner_map *m);

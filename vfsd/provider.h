@@ -298,6 +298,13 @@ vfs_node_put(struct vfs_node *node)
 		node->provider->ops->node_free(node->provider, node);
 }
 
+/* The two names that every directory lists and nobody makes. */
+static inline bool
+vfs_is_dots(const char *name, size_t length)
+{
+	return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
+}
+
 /*
  * Writes the path of a node from the mount's root ("a/b", "" for the root), for records.  A node
  * without a name gives "?".  Cut at the front where it does not fit.  p is the provider that the

@@ -422,7 +422,7 @@ cow_free(struct vfs_provider *p)
 	vfs_node_put(&c->root->base);
 	c->lower->ops->free(c->lower);
 	c->upper->ops->free(c->upper);
-	free(c->buckets);
+	vfs_buckets_clear(&c->nodes);
 	free(c);
 }
 
@@ -482,6 +482,7 @@ vfs_cow_new(struct vfs_provider *lower, struct vfs_provider *upper, struct vfs_p
 	if (c == NULL)
 		return -ENOMEM;
 	c->base.ops = &cow_ops;
+	cow_nodes_init(c);
 	c->lower = lower;
 	c->upper = upper;
 	lower_root = lower->ops->root(lower);
@@ -493,7 +494,7 @@ vfs_cow_new(struct vfs_provider *lower, struct vfs_provider *upper, struct vfs_p
 		error = cow_node_get(c, NULL, NULL, upper_root, lower_root, &a, &root);
 	}
 	if (error != 0) {
-		free(c->buckets);
+		vfs_buckets_clear(&c->nodes);
 		free(c);
 		return error;
 	}

@@ -91,7 +91,7 @@ forget_file(struct host *h, const struct statx *st)
 static bool
 keeps_books(const struct host *h)
 {
-	return h->owners.used > 0 || h->config.bytes > 0 || h->config.inodes > 0;
+	return h->owners.entries.used > 0 || h->config.bytes > 0 || h->config.inodes > 0;
 }
 
 static int
@@ -413,7 +413,7 @@ host_free(struct vfs_provider *p)
 
 	vfs_node_put(&h->root->base);
 	owner_map_clear(&h->owners);
-	free(h->buckets);
+	vfs_buckets_clear(&h->nodes);
 	free(h);
 }
 
@@ -465,6 +465,7 @@ vfs_host_new(const struct vfs_host_config *config, struct vfs_provider **out)
 	h->base.exclusive = config->exclusive;
 	h->base.shares_locks = !config->exclusive;
 	h->config = *config;
+	host_nodes_init(h);
 	owner_map_init(&h->owners);
 	h->uid = geteuid();
 	h->gid = getegid();
@@ -475,7 +476,7 @@ vfs_host_new(const struct vfs_host_config *config, struct vfs_provider **out)
 	if (fd >= 0)
 		close(fd);
 	if (error != 0) {
-		free(h->buckets);
+		vfs_buckets_clear(&h->nodes);
 		free(h);
 		return error;
 	}

@@ -17,8 +17,8 @@
 
 #include "vfsd/memory_internal.h"
 
-#define BUCKETS_FIRST 64u
-#define PLACES_FIRST  8u
+#define PLACES_FIRST 8u
+#define ENTRY(l)     VFS_LINKED(l, struct memory_entry, link)
 
 static uint32_t
 hash(const struct memory_node *dir, const char *name)
@@ -30,36 +30,20 @@ hash(const struct memory_node *dir, const char *name)
 	return (uint32_t)(h >> 16) ^ (uint32_t)h;
 }
 
-static struct memory_entry **
-find(const struct memory *m, const struct memory_node *dir, const char *name)
+static uint32_t
+hash_of(const struct vfs_link *link)
 {
-	struct memory_entry **at = &m->buckets[hash(dir, name) & (m->n_buckets - 1)];
-
-	while (*at != NULL && ((*at)->dir != dir || strcmp((*at)->name, name) != 0))
-		at = &(*at)->next;
-	return at;
+	return hash(ENTRY(link)->dir, ENTRY(link)->name);
 }
 
-static bool
-grow(struct memory *m)
+static struct memory_entry *
+find(const struct memory *m, const struct memory_node *dir, const char *name)
 {
-	uint32_t n = m->n_buckets > 0 ? m->n_buckets * 2 : BUCKETS_FIRST, i, b;
-	struct memory_entry **buckets = calloc(n, sizeof(struct memory_entry *)), *e, *next;
+	struct vfs_link *link = vfs_buckets_first(&m->names, hash(dir, name));
 
-	if (buckets == NULL)
-		return false;
-	for (i = 0; i < m->n_buckets; i++) {
-		for (e = m->buckets[i]; e != NULL; e = next) {
-			next = e->next;
-			b = hash(e->dir, e->name) & (n - 1);
-			e->next = buckets[b];
-			buckets[b] = e;
-		}
-	}
-	free(m->buckets);
-	m->buckets = buckets;
-	m->n_buckets = n;
-	return true;
+	while (link != NULL && (ENTRY(link)->dir != dir || strcmp(ENTRY(link)->name, name) != 0))
+		link = link->next;
+	return link != NULL ? ENTRY(link) : NULL;
 }
 
 /* ---- A directory's order ---- */
@@ -135,10 +119,10 @@ entry_cost(const char *name)
 static int
 entry_add(struct memory *m, struct memory_node *dir, const char *name, struct memory_node *n)
 {
-	struct memory_entry *e, **at;
+	struct memory_entry *e;
 	int error;
 
-	if (m->n_entries >= m->n_buckets && !grow(m))
+	if (!vfs_buckets_reserve(&m->names))
 		return -ENOMEM;
 	error = memory_charge(&m->budget, entry_cost(name));
 	if (error != 0)
@@ -154,10 +138,7 @@ entry_add(struct memory *m, struct memory_node *dir, const char *name, struct me
 	e->dir = dir;
 	vfs_node_ref(&dir->base);
 	e->node = n;
-	at = find(m, dir, name);
-	e->next = *at;
-	*at = e;
-	m->n_entries++;
+	vfs_buckets_add(&m->names, &e->link);
 	vfs_node_ref(&n->base);
 	n->seen = e;
 	n->nlink++;
@@ -171,16 +152,11 @@ entry_add(struct memory *m, struct memory_node *dir, const char *name, struct me
 
 /* Takes a name away; the node may go with it. */
 static void
-entry_remove(struct memory *m, struct memory_entry **at)
+entry_remove(struct memory *m, struct memory_entry *e)
 {
-	struct memory_entry *e = *at;
-	struct memory_node *n, *dir;
+	struct memory_node *n = e->node, *dir = e->dir;
 
-	assert(e != NULL);
-	n = e->node;
-	dir = e->dir;
-	*at = e->next;
-	m->n_entries--;
+	vfs_buckets_remove(&m->names, &e->link);
 	place_remove(dir, e);
 	memory_credit(&m->budget, entry_cost(e->name));
 	n->nlink--;
@@ -287,7 +263,7 @@ memory_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, st
 
 	if (error != 0)
 		return error;
-	e = *find(MEMORY(p), NODE(dir), name);
+	e = find(MEMORY(p), NODE(dir), name);
 	if (e == NULL)
 		return -ENOENT;
 	e->node->seen = e;
@@ -305,7 +281,7 @@ add(struct memory *m, struct memory_node *dir, const char *name, const struct vf
 
 	if (error != 0)
 		return error;
-	if (*find(m, dir, name) != NULL)
+	if (find(m, dir, name) != NULL)
 		return -EEXIST;
 	n = node_new(m, make, dir, &error);
 	if (n == NULL)
@@ -385,7 +361,7 @@ memory_link(struct vfs_provider *p, struct vfs_node *node, struct vfs_node *dir,
 		return -EPERM;
 	if (NODE(node)->nlink == 0 && !NODE(node)->linkable)
 		return -ENOENT;
-	if (*find(m, NODE(dir), name) != NULL)
+	if (find(m, NODE(dir), name) != NULL)
 		return -EEXIST;
 	if (NODE(node)->nlink == UINT32_MAX)
 		return -EMLINK;
@@ -399,22 +375,22 @@ static int
 memory_unlink(struct vfs_provider *p, struct vfs_node *dir, const char *name, bool directory)
 {
 	struct memory *m = MEMORY(p);
-	struct memory_entry **at;
+	struct memory_entry *e;
 	struct memory_node *n;
 
 	if (!S_ISDIR(NODE(dir)->mode))
 		return -ENOTDIR;
-	at = find(m, NODE(dir), name);
-	if (*at == NULL)
+	e = find(m, NODE(dir), name);
+	if (e == NULL)
 		return -ENOENT;
-	n = (*at)->node;
+	n = e->node;
 	if (directory != (bool)S_ISDIR(n->mode))
 		return directory ? -ENOTDIR : -EISDIR;
 	if (directory && n->u.dir.n_entries > 0)
 		return -ENOTEMPTY;
 	if (directory)
 		n->nlink--; /* its own "." */
-	entry_remove(m, at);
+	entry_remove(m, e);
 	return 0;
 }
 
@@ -480,8 +456,8 @@ memory_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, st
 		error = check_dir(m, NODE(to));
 	if (error != 0)
 		return error;
-	a = *find(m, NODE(from), old);
-	b = *find(m, NODE(to), new);
+	a = find(m, NODE(from), old);
+	b = find(m, NODE(to), new);
 	if (a == NULL)
 		return -ENOENT;
 	if (b != NULL && a->node == b->node)
@@ -621,17 +597,19 @@ memory_where(struct vfs_provider *p, struct vfs_node *node, const char **name)
 }
 
 static void
+end_entry(void *ctx, struct vfs_link *link)
+{
+	entry_remove(ctx, ENTRY(link));
+}
+
+static void
 memory_free(struct vfs_provider *p)
 {
 	struct memory *m = MEMORY(p);
-	uint32_t i;
 
-	for (i = 0; i < m->n_buckets; i++) {
-		while (m->buckets[i] != NULL)
-			entry_remove(m, &m->buckets[i]);
-	}
+	vfs_buckets_drain(&m->names, end_entry, m);
 	vfs_node_put(&m->root->base);
-	free(m->buckets);
+	vfs_buckets_clear(&m->names);
 	free(m);
 }
 
@@ -694,10 +672,9 @@ vfs_memory_new(const struct vfs_memory_config *config, struct vfs_provider **out
 	m->budget.bytes_max = config->bytes;
 	m->budget.inodes_max =
 	    config->inodes > 0 ? config->inodes : config->bytes / MEMORY_PAGE + 1;
-	if (grow(m))
-		m->root = node_new(m, &make, NULL, &error);
+	vfs_buckets_init(&m->names, hash_of);
+	m->root = node_new(m, &make, NULL, &error);
 	if (m->root == NULL) {
-		free(m->buckets);
 		free(m);
 		return error;
 	}

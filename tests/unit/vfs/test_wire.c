@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wire: requests taken apart, frames of the byte stream, ids. */
+/* The wire: requests taken apart, frames of the byte stream, ids, tables. */
 #include <CUnit/Basic.h>
 #include <endian.h>
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/unit/vfs/suites.h"
+#include "vfsd/buckets.h"
 #include "vfsd/fuse_wire.h"
 #include "vfsd/table.h"
 #include "vfsd/transport.h"
@@ -200,6 +201,68 @@ test_table(void)
 	vfs_table_clear(&t);
 }
 
+struct thing {
+	uint32_t key;
+	struct vfs_link link;
+};
+
+#define THING(l) VFS_LINKED(l, struct thing, link)
+
+static uint32_t
+thing_hash(const struct vfs_link *link)
+{
+	return THING(link)->key / 3; /* three of each hash */
+}
+
+static struct thing *
+thing_find(const struct vfs_buckets *b, uint32_t key)
+{
+	struct vfs_link *link = vfs_buckets_first(b, key / 3);
+
+	while (link != NULL && THING(link)->key != key)
+		link = link->next;
+	return link != NULL ? THING(link) : NULL;
+}
+
+static void
+thing_end(void *ctx, struct vfs_link *link)
+{
+	vfs_buckets_remove(ctx, link);
+	free(THING(link));
+}
+
+/* Everything is found through every doubling, and nothing that was taken out. */
+static void
+test_buckets(void)
+{
+	const uint32_t n = 1000;
+	struct vfs_buckets b;
+	struct thing *t;
+	uint32_t i;
+
+	vfs_buckets_init(&b, thing_hash);
+	CU_ASSERT_PTR_NULL(vfs_buckets_first(&b, 0));
+	vfs_buckets_drain(&b, thing_end, &b);
+	for (i = 0; i < n; i++) {
+		CU_ASSERT_FATAL(vfs_buckets_reserve(&b));
+		t = calloc(1, sizeof(*t));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+		t->key = i;
+		vfs_buckets_add(&b, &t->link);
+		CU_ASSERT_PTR_EQUAL(thing_find(&b, i), t);
+		CU_ASSERT_PTR_NOT_NULL(thing_find(&b, i / 2));
+	}
+	for (i = 0; i < n; i += 2)
+		thing_end(&b, &thing_find(&b, i)->link);
+	CU_ASSERT_EQUAL(b.used, n / 2);
+	for (i = 0; i < n; i++)
+		CU_ASSERT_EQUAL(thing_find(&b, i) != NULL, i % 2 == 1);
+	vfs_buckets_drain(&b, thing_end, &b);
+	CU_ASSERT_EQUAL(b.used, 0);
+	vfs_buckets_clear(&b);
+	CU_ASSERT_PTR_NULL(vfs_buckets_first(&b, 1));
+}
+
 const struct test_row wire_tests[] = {
     {"requests of every shape", test_shapes},
     {"headers that are none", test_header},
@@ -207,5 +270,6 @@ const struct test_row wire_tests[] = {
     {"frames in pieces", test_frames},
     {"frame lengths", test_frame_lengths},
     {"ids and generations", test_table},
+    {"linked things", test_buckets},
     {NULL, NULL},
 };
