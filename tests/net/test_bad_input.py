@@ -5,6 +5,8 @@
 docs/network.md has the table of all classes.
 """
 import base64
+import ctypes
+import gzip
 import hashlib
 import os
 import struct
@@ -73,6 +75,21 @@ class Case(unittest.TestCase):
     def h2(self, *streams, host="bad.test", **more):
         return self.lan.jobs(dict({"do": "h2", "host": host, "port": 8443, "tls": True, "streams": list(streams)},
                                   **more))[0]
+
+
+def raw_deflate(data):
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return squeeze.compress(data) + squeeze.flush()
+
+
+def brotli(data):
+    """RFC 7932, by the library whose other half egress has."""
+    library = ctypes.CDLL("libbrotlienc.so.1")
+    out = ctypes.create_string_buffer(2 * len(data) + 1024)
+    size = ctypes.c_size_t(len(out))
+    if not library.BrotliEncoderCompress(5, 22, 0, ctypes.c_size_t(len(data)), data, ctypes.byref(size), out):
+        raise ValueError("brotli")
+    return out.raw[:size.value]
 
 
 def get(path="/", host="bad.test:{port}", method="GET", fields=""):
@@ -491,6 +508,49 @@ class Secrets(Case):
                 self.assertNotIn(base64.b64encode(SECRET.encode())[4:-4], r.stdout)
                 self.assertNotIn(b"%72%65%61%6c", r.stdout.lower())
         self.assertIn(self.placeholder.encode(), self.lan.curl(*self.field(), "https://bad.test:8443/plain").stdout)
+
+
+    def reflect_packed(self, coding, pack, *arguments):
+        """What the guest gets where the origin packs the value that it was sent, in chunks of a few bytes."""
+        def answer(handler, head, body):
+            value = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"authorization:"))
+            packed = pack(b"x" * 3000 + value.rsplit(b" ", 1)[1] + b"y" * 3000)
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % coding)
+            for at in range(0, len(packed), 5):
+                piece = packed[at:at + 5]
+                handler.wfile.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
+            handler.wfile.write(b"0\r\n\r\n")
+        self.lan.tls.requests.clear()
+        self.lan.tls.answers["/packed"] = answer
+        r = self.lan.curl("-i", *arguments, *self.field(), "https://bad.test:8443/packed")
+        self.assertEqual([SECRET.encode() in head for head, _ in self.lan.tls.requests], [True])
+        self.assertFalse(SECRET.encode() in r.stdout)
+        return r
+
+    def test_reflected_compressed(self):
+        """Answers are read unpacked, in each coding that egress knows."""
+        for name, coding, pack in (
+                ("gzip", b"gzip", gzip.compress), ("x-gzip", b"x-gzip", gzip.compress),
+                ("deflate", b"deflate", zlib.compress), ("deflate without its header", b"deflate", raw_deflate),
+                ("br", b"br", brotli), ("BR", b"BR", brotli)):
+            for version in ("--http1.1", "--http2"):
+                with self.subTest(name, version=version):
+                    r = self.reflect_packed(coding, pack, version)
+                    self.assertEqual(r.returncode, 0, r.stderr)
+                    self.assertTrue(b"x" * 3000 + self.placeholder.encode() + b"y" * 3000 in r.stdout)
+                    self.assertFalse(b"content-encoding" in r.stdout.lower())
+
+    def test_codings_that_cannot_be_read(self):
+        """A coding that egress does not know, or that lies: refused or broken off, never passed on as it is."""
+        for name, coding, pack in (
+                ("zstd", b"zstd", bytes), ("made up", b"rot13", bytes.swapcase), ("compress", b"compress", bytes),
+                ("two", b"gzip, br", lambda b: brotli(gzip.compress(b))), ("twice", b"gzip, gzip", bytes),
+                ("gzip as br", b"br", gzip.compress), ("br as gzip", b"gzip", brotli), ("plain as br", b"br", bytes),
+                ("half of br", b"br", lambda b: brotli(b)[:-4]), ("half of gzip", b"gzip", lambda b: gzip.compress(b)[:-9]),
+                ("more than br", b"br", lambda b: brotli(b) + b"more")):
+            with self.subTest(name):
+                r = self.reflect_packed(coding, pack)
+                self.assertTrue(r.returncode != 0 or r.stdout.startswith((b"HTTP/1.1 502 ", b"HTTP/2 502 ")), r.stdout[:200])
 
 
 class Slow(Case):
