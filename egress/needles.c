@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Aho-Corasick over bytes and over decoded bytes. */
+/* The automaton (Aho and Corasick, 1975). */
 #include "egress/needles.h"
 
 #include <assert.h>
@@ -86,8 +86,8 @@ needles_add(struct needles *s, const void *bytes, size_t length, uint32_t tag, c
 		s->longest = length;
 }
 
-static uint32_t
-step(const struct needles *s, uint32_t node, uint8_t byte)
+uint32_t
+needles_step(const struct needles *s, uint32_t node, uint8_t byte)
 {
 	uint32_t c;
 
@@ -104,6 +104,7 @@ needles_build(struct needles *s)
 {
 	uint32_t *queue = reallocarray(NULL, s->n_nodes, sizeof(*queue)), node, c;
 	size_t head = 0, tail = 0;
+	unsigned byte;
 
 	if (queue == NULL)
 		abort();
@@ -112,13 +113,19 @@ needles_build(struct needles *s)
 		node = queue[head++];
 		for (c = s->nodes[node].child; c != 0; c = s->nodes[c].sibling) {
 			s->nodes[c].fail =
-			    node == 0 ? 0 : step(s, s->nodes[node].fail, s->nodes[c].byte);
+			    node == 0 ? 0 : needles_step(s, s->nodes[node].fail, s->nodes[c].byte);
 			s->nodes[c].found =
 			    s->nodes[c].needle != 0 ? c : s->nodes[s->nodes[c].fail].found;
+			s->nodes[c].open = s->nodes[c].child != 0 ? s->nodes[c].depth
+								  : s->nodes[s->nodes[c].fail].open;
 			queue[tail++] = c;
 		}
 	}
 	free(queue);
+	for (byte = 0; byte < 256; byte++) {
+		s->escapes[byte] = (uint8_t)unescape_begins((uint8_t)byte);
+		s->plain[byte] = s->first[byte] == 0 && s->escapes[byte] == 0;
+	}
 }
 
 void
@@ -133,199 +140,4 @@ needles_clear(struct needles *s)
 	free(s->nodes);
 	free(s->v);
 	memset(s, 0, sizeof(*s));
-}
-
-/* ---- Streams ---- */
-
-void
-replacer_init(struct replacer *r, const struct needles *set)
-{
-	memset(r, 0, sizeof(*r));
-	r->set = set;
-	r->starts = reallocarray(NULL, set->longest + 1, sizeof(*r->starts));
-	if (r->starts == NULL)
-		abort();
-}
-
-void
-replacer_clear(struct replacer *r)
-{
-	buffer_wipe(&r->held);
-	free(r->starts);
-	memset(r, 0, sizeof(*r));
-}
-
-static void
-forget(struct replacer *r)
-{
-	r->raw = r->plain = 0;
-	r->escape = 0;
-}
-
-/* Gives out what is held before start, then what takes the place of held[start, end). */
-static void
-replace(struct replacer *r, uint32_t node, size_t start, size_t end, struct buffer *out)
-{
-	const struct needle *n = &r->set->v[r->set->nodes[node].needle - 1];
-
-	buffer_add(out, r->held.bytes, start);
-	buffer_add(out, n->with.bytes, n->with.length);
-	r->tags |= UINT64_C(1) << n->tag;
-	buffer_drop(&r->held, end);
-	r->position = 0;
-	forget(r);
-}
-
-/*
- * One decoded byte, which lies in held[start, end).  Returns true where it ended a needle, which
- * was replaced: the stream goes on after it.
- */
-static bool
-plain_byte(struct replacer *r, uint8_t byte, size_t start, size_t end, struct buffer *out)
-{
-	size_t size = r->set->longest + 1;
-	uint32_t found;
-
-	r->starts[r->n_plain++ % size] = start;
-	r->plain = step(r->set, r->plain, byte);
-	found = r->set->nodes[r->plain].found;
-	if (found == 0)
-		return false;
-	replace(r, found, r->starts[(r->n_plain - r->set->nodes[found].depth) % size], end, out);
-	return true;
-}
-
-static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The escape that was begun is none: its bytes stand for themselves.  True as plain_byte. */
-static bool
-unescape(struct replacer *r, struct buffer *out)
-{
-	size_t at = r->position - r->escape, n = r->escape, i;
-
-	r->escape = 0;
-	for (i = 0; i < n; i++)
-		if (plain_byte(r, r->held.bytes[at + i], at + i, at + i + 1, out))
-			return true;
-	return false;
-}
-
-/* Looks at the byte at `position` in the decoded stream.  True as plain_byte. */
-static bool
-decoded(struct replacer *r, struct buffer *out)
-{
-	size_t at = r->position;
-	uint8_t byte = r->held.bytes[at];
-	int digit = hex(byte);
-
-	if (r->escape == 2 && digit >= 0) {
-		r->escape = 0;
-		return plain_byte(
-		    r, (uint8_t)(hex(r->held.bytes[at - 1]) * 16 + digit), at - 2, at + 1, out);
-	}
-	if (r->escape == 1 && digit >= 0) {
-		r->escape = 2;
-		return false;
-	}
-	if (r->escape > 0 && unescape(r, out))
-		return true;
-	if (byte == '%') {
-		r->escape = 1;
-		return false;
-	}
-	return plain_byte(r, byte, at, at + 1, out);
-}
-
-/* True as plain_byte. */
-static bool
-look(struct replacer *r, struct buffer *out)
-{
-	size_t at = r->position;
-	uint32_t found;
-
-	r->raw = step(r->set, r->raw, r->held.bytes[at]);
-	found = r->set->nodes[r->raw].found;
-	if (found != 0) {
-		replace(r, found, at + 1 - r->set->nodes[found].depth, at + 1, out);
-		return true;
-	}
-	return decoded(r, out);
-}
-
-/* The first byte of held that could still be part of a match. */
-static size_t
-undecided(const struct replacer *r)
-{
-	size_t from = r->position - r->set->nodes[r->raw].depth, depth, start;
-
-	depth = r->set->nodes[r->plain].depth;
-	if (depth > 0) {
-		start = r->starts[(r->n_plain - depth) % (r->set->longest + 1)];
-		from = start < from ? start : from;
-	}
-	start = r->position - r->escape;
-	return start < from ? start : from;
-}
-
-static void
-give_out(struct replacer *r, struct buffer *out)
-{
-	size_t from = undecided(r), size = r->set->longest + 1, depth, i;
-
-	buffer_add(out, r->held.bytes, from);
-	buffer_drop(&r->held, from);
-	r->position -= from;
-	depth = r->set->nodes[r->plain].depth;
-	for (i = 1; i <= depth; i++)
-		r->starts[(r->n_plain - i) % size] -= from;
-}
-
-/* In both start states bytes that begin nothing go straight through. */
-static size_t
-skip(const struct replacer *r, const uint8_t *b, size_t n)
-{
-	size_t i;
-
-	if (r->held.length > 0)
-		return 0;
-	for (i = 0; i < n && b[i] != '%' && r->set->first[b[i]] == 0; i++)
-		;
-	return i;
-}
-
-void
-replacer_feed(struct replacer *r, const void *bytes, size_t n, bool last, struct buffer *out)
-{
-	const uint8_t *b = bytes;
-	size_t skipped;
-
-	while (n > 0 || r->position < r->held.length) {
-		if (r->position < r->held.length) {
-			if (!look(r, out))
-				r->position++;
-			continue;
-		}
-		if (r->raw == 0 && r->plain == 0 && r->escape == 0)
-			give_out(r, out);
-		skipped = skip(r, b, n);
-		buffer_add(out, b, skipped);
-		b += skipped;
-		n -= skipped;
-		if (n > 0) {
-			buffer_add(&r->held, b++, 1);
-			n--;
-		}
-	}
-	if (last && r->escape > 0 && unescape(r, out))
-		replacer_feed(r, NULL, 0, true, out); /* what came after the match; ever less */
-	if (last)
-		forget(r);
-	give_out(r, out);
 }

@@ -419,6 +419,22 @@ class Other(unittest.TestCase):
         e = self.started(hosts=path, internal=[["", "wrong.test", 0]])
         self.assertEqual(e.get(host="wrong.test", port=self.tls.port)["cause"], TLS)
 
+    def test_secret_within_a_secret(self):
+        """Also where the longer one breaks off."""
+        inner, outer = PLACEHOLDER, PLACEHOLDER[:-1] + "2"
+        value = "hunter2hunter2"
+        url = "postgres://app:%s@db.example/prod-key" % value
+        hosts = [["https", "one.test", self.tls.port]]
+        e = self.started(secrets=[{"name": n, "value": v, "placeholder": p, "hosts": hosts}
+                                  for n, v, p in (("IN", value, inner), ("OUT", url, outer))])
+        for head, end in (("x" + outer + "x", 1), (outer + inner, 2), (inner + "@db.example/prod-kez", 1)):
+            for path in "/echo", "/echo?gzip", "/drip":
+                a = e.get(host="one.test", port=self.tls.port, path=path, headers=[["authorization", head]])
+                self.assertIn(head, a["body"])
+                self.assertNotIn("hunter", json.dumps(a))
+                self.assertNotIn("postgres", json.dumps(a))
+                self.assertEqual(e.take("record", id=a["id"])["scrubbed"], end)
+
     def test_no_connection(self):
         e = self.started(internal=[["", "two.test", 0]], allow=[["https", "two.test", 9]])
         a = e.get(host="two.test", port=9)
