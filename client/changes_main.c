@@ -192,7 +192,7 @@ show(const struct changes_session *s, const struct changes *c, const struct opti
 	}
 	rc = changes_session_note_reviewed(s, c->id);
 	if (rc < 0)
-		snprintf(error, CHANGES_ERROR_SIZE, CHANGES_REVIEWED ": %s", strerror(-rc));
+		snprintf(error, CHANGES_ERROR_SIZE, SESSION_CHANGES_REVIEWED ": %s", strerror(-rc));
 	return rc;
 }
 

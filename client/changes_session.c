@@ -39,7 +39,7 @@ read_mount(int dir, unsigned n)
 	ssize_t length;
 	int fd;
 
-	snprintf(name, sizeof(name), "changes-%u", n);
+	snprintf(name, sizeof(name), SESSION_CHANGES_MOUNT "%u", n);
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
@@ -294,9 +294,9 @@ changes_session_open(struct changes_session *s, const char *id, const char *path
 		return fail(error, rc, "%s", why);
 	rc = find_mount(s, path, error);
 	if (rc == 0)
-		rc = open_note(s, CHANGES_REVIEWED, &s->reviewed, error);
+		rc = open_note(s, SESSION_CHANGES_REVIEWED, &s->reviewed, error);
 	if (rc == 0)
-		rc = open_note(s, CHANGES_APPLIED, &s->applied, error);
+		rc = open_note(s, SESSION_CHANGES_APPLIED, &s->applied, error);
 	if (rc == 0)
 		rc = fetch(s, error);
 	if (rc == 0)

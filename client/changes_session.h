@@ -7,10 +7,6 @@
 #include "ipc/changes.pb-c.h"
 #include "ipc/session.h"
 
-/* Files of the session's directory: ids that were shown; host files as apply left them. */
-#define CHANGES_REVIEWED "changes.reviewed"
-#define CHANGES_APPLIED  "changes.applied"
-
 struct changes_session {
 	struct session session;
 	Gondolin__ChangesMount *mount;

@@ -17,11 +17,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/log.h"
 
 #define LOCK_NAME    "lock"
+#define LOCK_TEXT    "lock of a gondolin session\n" /* a stranger's file of that name is none */
 #define SOCKET_NAME  "control.sock"
-#define ATTEMPTS_MAX 100 /* to lock a directory that others remove at the same time */
+#define HALF_MADE    ".gondolin-" /* and an id: a directory that is not whole yet */
+#define ATTEMPTS_MAX 100          /* to lock a directory that others remove at the same time */
 
 /* ---- Ids and processes ---- */
 
@@ -183,20 +186,23 @@ open_session(struct session *s, int parent_fd, const char *id)
 
 static const struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-bool
-session_is_live(const struct session *s)
+static bool
+is_half_made(const char *name)
 {
-	struct flock probe = whole_file;
-	bool live;
-	int fd;
+	return strncmp(name, HALF_MADE, strlen(HALF_MADE)) == 0 &&
+	       session_id_is_valid(name + strlen(HALF_MADE));
+}
 
-	fd = openat(s->dir_fd, LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	/* Asking takes no lock, so that it cannot make a starting supervisor fail. */
-	live = fcntl(fd, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
-	close(fd);
-	return live;
+/* The runtime directory may be one where the user keeps other things: only what says so is ours. */
+static bool
+is_our_lock(int fd)
+{
+	char text[sizeof(LOCK_TEXT)];
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	       pread(fd, text, sizeof(text), 0) == (ssize_t)strlen(LOCK_TEXT) &&
+	       memcmp(text, LOCK_TEXT, strlen(LOCK_TEXT)) == 0;
 }
 
 static bool
@@ -209,16 +215,12 @@ same_file(int dir_fd, const char *name, int fd)
 }
 
 /*
- * Locks an open session.  Returns 0; -EEXIST where it lives; -EAGAIN where it was removed
- * meanwhile, so that the lock is one of a name that is gone.
+ * Takes the lock of s->lock_fd.  Returns 0; -EEXIST where another has it; -EAGAIN where the session
+ * was removed meanwhile, so that it is the lock of a name that is gone.
  */
 static int
-lock_session(struct session *s)
+take_lock(const struct session *s)
 {
-	s->lock_fd = openat(
-	    s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
-		return errno == ENOENT ? -EAGAIN : -errno;
 	if (fcntl(s->lock_fd, F_OFD_SETLK, &whole_file) < 0)
 		return errno == EAGAIN || errno == EACCES ? -EEXIST : -errno;
 	if (!same_file(s->parent_fd, s->id, s->dir_fd) ||
@@ -227,9 +229,63 @@ lock_session(struct session *s)
 	return 0;
 }
 
-/* Removes all but the lock.  Nothing of ours is a directory. */
+/* Locks a session that is there.  -ENOENT: no sandbox made this directory; else as take_lock. */
 static int
-empty_session(const struct session *s)
+lock_session(struct session *s)
+{
+	s->lock_fd = openat(s->dir_fd, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	/* A link, a directory, a socket, a file that its user may not write: a stranger's. */
+	if (s->lock_fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -ENOENT;
+	/* What is half made may have died before it could say whose it is; its name does. */
+	if (!is_half_made(s->id) && !is_our_lock(s->lock_fd))
+		return -ENOENT;
+	return take_lock(s);
+}
+
+bool
+session_is_live(const struct session *s)
+{
+	struct flock probe = whole_file;
+	bool live;
+	int fd;
+
+	fd = openat(s->dir_fd, LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	/* Asking takes no lock, so that it cannot make a starting supervisor fail. */
+	live = is_our_lock(fd) && fcntl(fd, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
+	close(fd);
+	return live;
+}
+
+/* ---- What is in a directory ---- */
+
+/* What a sandbox and its commands make there, all but the lock. */
+static bool
+is_our_file(const char *name)
+{
+	static const char *const names[] = {SOCKET_NAME, SESSION_FILE_NAME, SESSION_FILE_TEMPORARY,
+	    SESSION_CHANGES_SOCKET, SESSION_CHANGES_REVIEWED, SESSION_CHANGES_APPLIED};
+	const char *number = name + strlen(SESSION_CHANGES_MOUNT);
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return strncmp(name, SESSION_CHANGES_MOUNT, strlen(SESSION_CHANGES_MOUNT)) == 0 &&
+	       number[0] != '\0' && number[strspn(number, "0123456789")] == '\0';
+}
+
+static bool
+is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Calls each for every name, until one returns something else than 0, which is returned. */
+static int
+each_name(const struct session *s, int (*each)(const struct session *s, const char *name))
 {
 	struct dirent *e;
 	int fd, rc = 0;
@@ -241,34 +297,108 @@ empty_session(const struct session *s)
 	d = fdopendir(fd);
 	if (d == NULL)
 		abort();
-	while (rc == 0 && (e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-		    strcmp(e->d_name, LOCK_NAME) == 0)
-			continue;
-		if (unlinkat(s->dir_fd, e->d_name, 0) < 0 && errno != ENOENT)
-			rc = -errno;
-	}
+	while (rc == 0 && (e = readdir(d)) != NULL)
+		if (!is_dots(e->d_name))
+			rc = each(s, e->d_name);
 	closedir(d);
 	return rc;
 }
 
-/* Opens (and where asked makes) and locks one directory; see lock_session for what it returns. */
 static int
-claim(struct session *s, int parent_fd, const char *id, bool make, bool fresh)
+remove_if_ours(const struct session *s, const char *name)
+{
+	if (!is_our_file(name) || unlinkat(s->dir_fd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	return -errno;
+}
+
+/* Removes all of ours but the lock. */
+static int
+empty_session(const struct session *s)
+{
+	return each_name(s, remove_if_ours);
+}
+
+static int
+refuse(const struct session *s, const char *name)
+{
+	(void)s;
+	(void)name;
+	return -ENOTEMPTY;
+}
+
+/* ---- Making one ---- */
+
+/*
+ * Makes a directory that is locked and says whose it is, under a name that no id can have.  So
+ * there is never one of ours under an id that does not say so, wherever this process dies.
+ */
+static int
+make_half(struct session *s, int parent_fd)
+{
+	char id[SESSION_ID_SIZE], name[SESSION_ID_SIZE];
+	int rc;
+
+	session_id_make(id);
+	snprintf(name, sizeof(name), HALF_MADE "%.8s", id);
+	if (mkdirat(parent_fd, name, 0700) < 0)
+		return errno == EEXIST ? -EAGAIN : -errno;
+	rc = open_session(s, parent_fd, name);
+	if (rc == 0) {
+		s->lock_fd = openat(
+		    s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		rc = s->lock_fd < 0 ? -errno : take_lock(s);
+	}
+	/* A sweep found it before it was locked. */
+	if (rc == -ENOENT || rc == -EEXIST)
+		rc = -EAGAIN;
+	if (rc == 0)
+		rc = file_write_all(s->lock_fd, LOCK_TEXT, strlen(LOCK_TEXT));
+	if (rc < 0)
+		session_remove(s);
+	return rc;
+}
+
+/* Opens and locks the directory of a dead session; -ENOTEMPTY where no sandbox made it. */
+static int
+take_over(struct session *s, int parent_fd, const char *id)
 {
 	int rc;
 
-	if (make && mkdirat(parent_fd, id, 0700) < 0 && (errno != EEXIST || fresh))
-		return -errno;
 	rc = open_session(s, parent_fd, id);
 	if (rc < 0)
-		return rc == -ENOENT && make ? -EAGAIN : rc;
+		return rc == -ENOENT ? -EAGAIN : rc;
 	rc = lock_session(s);
+	/* An empty one is being removed. */
+	if (rc == -ENOENT)
+		rc = each_name(s, refuse) == 0 ? -EAGAIN : -ENOTEMPTY;
 	if (rc == 0)
 		rc = empty_session(s);
 	if (rc < 0)
 		session_close(s);
 	return rc;
+}
+
+/*
+ * Makes the directory of an id, or takes that of a dead session over.  Returns 0; -EEXIST where
+ * that session lives; -EAGAIN where others removed it meanwhile; or another -errno.
+ */
+static int
+claim(struct session *s, int parent_fd, const char *id)
+{
+	int rc;
+
+	rc = make_half(s, parent_fd);
+	if (rc < 0)
+		return rc;
+	/* Takes the place of nothing, or of an empty directory. */
+	if (renameat(parent_fd, s->id, parent_fd, id) == 0) {
+		snprintf(s->id, sizeof(s->id), "%s", id);
+		return 0;
+	}
+	rc = -errno;
+	session_remove(s);
+	return rc == -EEXIST || rc == -ENOTEMPTY ? take_over(s, parent_fd, id) : rc;
 }
 
 int
@@ -288,14 +418,19 @@ session_create(struct session *s, const char *id, char *error, size_t error_size
 	for (attempt = 0; rc == -EAGAIN && attempt < ATTEMPTS_MAX; attempt++) {
 		if (id == NULL)
 			session_id_make(made);
-		rc = claim(s, parent_fd, id != NULL ? id : made, true, id == NULL);
-		if (id == NULL && rc == -EEXIST)
+		rc = claim(s, parent_fd, id != NULL ? id : made);
+		if (id == NULL && (rc == -EEXIST || rc == -ENOTEMPTY))
 			rc = -EAGAIN;
 	}
 	close(parent_fd);
 	if (rc == -EEXIST)
 		return log_fail(error, error_size, rc,
 		    "a sandbox with the id %s is running; choose another id or stop it", id);
+	if (rc == -ENOTEMPTY)
+		return log_fail(error, error_size, rc,
+		    "session directory %s: there are files in it that are not a sandbox's; choose "
+		    "another id, or another GONDOLIN_RUNTIME_DIR",
+		    id);
 	if (rc < 0)
 		return log_fail(error, error_size, rc, "session directory %s: %s",
 		    id != NULL ? id : made, strerror(-rc));
@@ -381,10 +516,10 @@ session_connect(const struct session *s)
 static int
 is_session_name(const struct dirent *e)
 {
-	return session_id_is_valid(e->d_name);
+	return session_id_is_valid(e->d_name) || is_half_made(e->d_name);
 }
 
-/* Calls each for every session directory, live or not. */
+/* Calls each for every directory that may be a session's, live or not. */
 static int
 walk(int parent_fd, int (*each)(void *ctx, struct session *s), void *ctx)
 {
@@ -431,7 +566,7 @@ on_live(void *ctx, struct session *s)
 {
 	const struct live_walk *w = ctx;
 
-	return session_is_live(s) ? w->each(w->ctx, s) : 0;
+	return !is_half_made(s->id) && session_is_live(s) ? w->each(w->ctx, s) : 0;
 }
 
 int
@@ -446,11 +581,14 @@ session_each(
 static int
 on_sweep(void *ctx, struct session *s)
 {
-	int *count = ctx;
+	int *count = ctx, rc = lock_session(s);
 
-	if (lock_session(s) == 0) {
+	if (rc == 0) {
 		session_remove(s);
 		++*count;
+	} else if (rc == -ENOENT && is_half_made(s->id)) {
+		/* Died before it had a lock, or is about to make one, and then makes another. */
+		(void)unlinkat(s->parent_fd, s->id, AT_REMOVEDIR);
 	}
 	return 0;
 }

@@ -3,14 +3,19 @@
  * Session directories: how a sandbox is found by the same user's commands.
  *
  * <runtime>/<id>/ (mode 0700) holds `lock` (locked by the supervisor for as long as it lives),
- * `session.json` and `control.sock`.  <runtime> is $GONDOLIN_RUNTIME_DIR, or /run/gondolin for
- * root, or $XDG_RUNTIME_DIR/gondolin, or /tmp/gondolin-<uid>.  It must be a directory of the
- * caller's own that nobody else can write to, and no symbolic link: other users of the host are
- * hostile, and /tmp is theirs too.
+ * `session.json` and `control.sock`, and what changes of copy-on-write mounts need.  <runtime> is
+ * $GONDOLIN_RUNTIME_DIR, or /run/gondolin for root, or $XDG_RUNTIME_DIR/gondolin, or
+ * /tmp/gondolin-<uid>.  It must be a directory of the caller's own that nobody else can write to,
+ * and no symbolic link: other users of the host are hostile, and /tmp is theirs too.
  *
  * Whether a session lives is decided by its lock alone (F_OFD_SETLK, which can be asked about
  * without being taken): the kernel drops it when the supervisor dies, however it dies.  The
  * directory of a dead session is reclaimed by the next one of that id, and by session_sweep().
+ *
+ * <runtime> may be a directory where the user keeps other things.  A directory is a session's only
+ * where its lock says so in its content; any other one is neither listed nor taken over nor swept,
+ * and of a session's own only the files named below are ever removed.  A session is made whole
+ * under a name that is no id (.gondolin-*) and renamed then.
  */
 #ifndef GONDOLIN_IPC_SESSION_H
 #define GONDOLIN_IPC_SESSION_H
@@ -99,15 +104,22 @@ uint64_t session_process_start_time(pid_t pid);
  * and what to do.
  */
 
+/* Files of a session's directory, beside its lock and control.sock. */
+#define SESSION_FILE_NAME      "session.json"
+#define SESSION_FILE_TEMPORARY ".session.json"
 /* Where vfsd serves what copy-on-write mounts keep (ipc/changes.proto). */
-#define SESSION_CHANGES_SOCKET "changes.sock"
+#define SESSION_CHANGES_SOCKET   "changes.sock"
+#define SESSION_CHANGES_MOUNT    "changes-"         /* and a number: a ChangesMount each */
+#define SESSION_CHANGES_REVIEWED "changes.reviewed" /* ids that were shown */
+#define SESSION_CHANGES_APPLIED  "changes.applied"  /* host files as apply left them */
 
 /* The supervisor's side. */
 
 /*
  * Makes and locks the session directory; with id NULL under an id of its own making.  The directory
  * of a dead session is emptied and taken over.  Returns 0; -EEXIST where a live session has that
- * id; -EINVAL where the id has not the form; or another -errno.
+ * id; -ENOTEMPTY where files are there that are no session's; -EINVAL where the id has not the
+ * form; or another -errno.
  */
 int session_create(struct session *s, const char *id, char *error, size_t error_size);
 
@@ -123,7 +135,8 @@ int session_listen(const struct session *s, int backlog);
 /* The same for another socket of the session; name as a file's. */
 int session_listen_at(const struct session *s, const char *name, int backlog);
 
-/* Removes the directory and all in it, and closes s.  Safe on an empty one. */
+/* Removes the session's files and, where no others are there, its directory; closes s.  Safe on an
+ * empty one. */
 void session_remove(struct session *s);
 
 /* Closes the descriptors and leaves the directory. */
@@ -150,7 +163,7 @@ int session_connect(const struct session *s);
 /* Connects to another one. */
 int session_connect_at(const struct session *s, const char *name);
 
-/* True where a supervisor holds the session's lock. */
+/* True where the directory is a session's and a supervisor holds its lock. */
 bool session_is_live(const struct session *s);
 
 /*
@@ -161,7 +174,7 @@ bool session_is_live(const struct session *s);
 int session_each(
     int (*each)(void *ctx, const struct session *s), void *ctx, char *error, size_t error_size);
 
-/* Removes the directories of dead sessions.  Returns how many, or -errno. */
+/* Removes what dead sessions left.  Returns how many, or -errno. */
 int session_sweep(char *error, size_t error_size);
 
 #endif

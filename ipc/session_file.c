@@ -14,8 +14,6 @@
 #include "ipc/session.h"
 #include "ipc/utf8.h"
 
-#define FILE_NAME  "session.json"
-#define TEMPORARY  ".session.json"
 #define TOKENS_MAX 512u
 
 enum kind { TEXT, PID, UID, UNSIGNED, SIGNED, BOOL, STATE };
@@ -162,16 +160,17 @@ session_write(const struct session *s, const struct session_info *info)
 
 	json_writer_init(&w);
 	put_info(&w, info);
-	fd = openat(
-	    s->dir_fd, TEMPORARY, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = openat(s->dir_fd, SESSION_FILE_TEMPORARY,
+	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		rc = -errno;
 	if (rc == 0)
 		rc = file_write_all(fd, w.text, w.length);
-	if (rc == 0 && renameat(s->dir_fd, TEMPORARY, s->dir_fd, FILE_NAME) < 0)
+	if (rc == 0 &&
+	    renameat(s->dir_fd, SESSION_FILE_TEMPORARY, s->dir_fd, SESSION_FILE_NAME) < 0)
 		rc = -errno;
 	if (rc < 0)
-		(void)unlinkat(s->dir_fd, TEMPORARY, 0);
+		(void)unlinkat(s->dir_fd, SESSION_FILE_TEMPORARY, 0);
 	if (fd >= 0)
 		close(fd);
 	json_writer_clear(&w);
@@ -318,7 +317,7 @@ read_file(int dir_fd, char *text, size_t size)
 	ssize_t n;
 	int fd;
 
-	fd = openat(dir_fd, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(dir_fd, SESSION_FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ELOOP ? -EPROTO : -errno;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||

@@ -19,7 +19,7 @@ write_file(int dir, size_t n, const uint8_t *bytes, size_t length)
 	char name[32];
 	int fd, rc = 0;
 
-	snprintf(name, sizeof(name), "changes-%zu", n);
+	snprintf(name, sizeof(name), SESSION_CHANGES_MOUNT "%zu", n);
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

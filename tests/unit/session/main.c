@@ -156,14 +156,14 @@ stale_is_reclaimed(void)
 		if (session_create(&s, "dead", error, sizeof(error)) != 0)
 			_exit(1);
 		put_file(&s, "session.json", "{}");
-		put_file(&s, "left", "x");
+		put_file(&s, "changes-17", "x");
 		raise(SIGKILL);
 	}
 	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
 	CU_ASSERT_TRUE(WIFSIGNALED(status));
 	CU_ASSERT_EQUAL(session_find(&s, "dead", error, sizeof(error)), -ENOENT);
 	make_session(&s, "dead");
-	CU_ASSERT_EQUAL(fstatat(s.dir_fd, "left", &st, 0), -1);
+	CU_ASSERT_EQUAL(fstatat(s.dir_fd, "changes-17", &st, 0), -1);
 	CU_ASSERT_EQUAL(fstatat(s.dir_fd, "session.json", &st, 0), -1);
 	CU_ASSERT_TRUE(session_is_live(&s));
 	session_remove(&s);
@@ -182,6 +182,157 @@ sweep(void)
 	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 0);
 	CU_ASSERT_TRUE(session_is_live(&live));
 	session_remove(&live);
+}
+
+static void
+path_of(char path[512], const char *dir, const char *name)
+{
+	snprintf(path, 512, "%s/%s%s%s", runtime, dir, name[0] != '\0' ? "/" : "", name);
+}
+
+/* A directory with one file in it (name "" = none); others made it, not a sandbox. */
+static void
+make_foreign(const char *dir, const char *name, const char *text)
+{
+	char path[512];
+	FILE *f;
+
+	path_of(path, dir, "");
+	CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
+	if (name[0] == '\0')
+		return;
+	path_of(path, dir, name);
+	f = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_TRUE(fputs(text, f) >= 0);
+	CU_ASSERT_EQUAL(fclose(f), 0);
+}
+
+static void
+remove_foreign(const char *dir, const char *name)
+{
+	char path[512];
+
+	path_of(path, dir, name);
+	if (name[0] != '\0')
+		CU_ASSERT_EQUAL(unlink(path), 0);
+	path_of(path, dir, "");
+	CU_ASSERT_EQUAL(rmdir(path), 0);
+}
+
+/* Takes the locks that a supervisor would, for as long as the descriptor is open. */
+static int
+lock_file(const char *dir, const char *name)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[512];
+	int fd;
+
+	path_of(path, dir, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CU_ASSERT_EQUAL(fcntl(fd, F_OFD_SETLK, &l), 0);
+	return fd;
+}
+
+/* GONDOLIN_RUNTIME_DIR=$HOME: what the user keeps there is not touched, and no session. */
+static void
+foreign_directories(void)
+{
+	/* Names that a session has too, but with what no supervisor wrote there. */
+	static const struct {
+		const char *dir, *name, *text;
+	} rows[] = {
+	    {"src", "main.c", "int main;\n"},
+	    {"app", "lock", "pid 17\n"},
+	    {"app-empty", "lock", ""},
+	    {"app-near", "lock", "lock of a gondolin session\n\n"},
+	    {"web", "session.json", "{}"},
+	    {"log", "changes-1", "x"},
+	};
+	struct session s;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		make_foreign(rows[i].dir, rows[i].name, rows[i].text);
+	fd = lock_file("app", "lock");
+	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 0);
+	CU_ASSERT_EQUAL(session_find(&s, "app", error, sizeof(error)), -ENOENT);
+	close(fd);
+	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 0);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CU_ASSERT_EQUAL(session_create(&s, rows[i].dir, error, sizeof(error)), -ENOTEMPTY);
+		CU_ASSERT_EQUAL(s.dir_fd, -1);
+		/* Fails where the file is gone, or where another one was made. */
+		remove_foreign(rows[i].dir, rows[i].name);
+	}
+	CU_ASSERT_STRING_EQUAL(error,
+	    "session directory log: there are files in it that are not a sandbox's; choose another "
+	    "id, or another GONDOLIN_RUNTIME_DIR");
+}
+
+/* An empty directory is left alone too, until a session of its name takes its place. */
+static void
+empty_directory(void)
+{
+	struct session s;
+
+	make_foreign("empty", "", "");
+	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 0);
+	CU_ASSERT_EQUAL(session_find(&s, "empty", error, sizeof(error)), -ENOENT);
+	make_session(&s, "empty");
+	session_remove(&s);
+	make_foreign("empty", "", "");
+	remove_foreign("empty", "");
+}
+
+/* What a supervisor leaves that dies while it makes its directory. */
+static void
+half_made(void)
+{
+	char path[512];
+	struct session s;
+	int fd;
+
+	make_foreign(".gondolin-0123abcd", "", "");
+	make_foreign(".gondolin-0123abce", "lock", "");
+	make_foreign(".gondolin-0123abcf", "lock", "lock of a gon");
+	make_foreign(".gondolin-0123abc0", "notes", "mine");
+	CU_ASSERT_EQUAL(session_find(&s, "0123abc", error, sizeof(error)), -ENOENT);
+	/* One that is being made right now. */
+	fd = lock_file(".gondolin-0123abcf", "lock");
+	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 1);
+	path_of(path, ".gondolin-0123abcf", "lock");
+	CU_ASSERT_EQUAL(access(path, F_OK), 0);
+	close(fd);
+	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 1);
+	/* All are gone but the user's file, wherever that came from. */
+	remove_foreign(".gondolin-0123abc0", "notes");
+}
+
+/* What a user put beside a session's files outlives the session. */
+static void
+foreign_file(void)
+{
+	static const char *const ours[] = {"session.json", ".session.json", "control.sock",
+	    "changes.sock", "changes.reviewed", "changes.applied", "changes-0", "changes-31"};
+	static const char *const theirs[] = {"notes", "changes-", "changes-1x", "lock.bak"};
+	struct session s;
+	size_t i;
+
+	make_session(&s, "mixed");
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		put_file(&s, ours[i], "x");
+	for (i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++)
+		put_file(&s, theirs[i], "x");
+	session_close(&s);
+	make_session(&s, "mixed");
+	for (i = 1; i < sizeof(theirs) / sizeof(theirs[0]); i++)
+		CU_ASSERT_EQUAL(unlinkat(s.dir_fd, theirs[i], 0), 0);
+	session_remove(&s);
+	CU_ASSERT_EQUAL(session_sweep(error, sizeof(error)), 0);
+	CU_ASSERT_EQUAL(session_create(&s, "mixed", error, sizeof(error)), -ENOTEMPTY);
+	remove_foreign("mixed", theirs[0]);
 }
 
 static void
@@ -452,6 +603,10 @@ main(void)
 	    {"two with one id", two_with_one_id},
 	    {"a dead one is reclaimed", stale_is_reclaimed},
 	    {"sweep", sweep},
+	    {"directories of others", foreign_directories},
+	    {"an empty directory", empty_directory},
+	    {"half made", half_made},
+	    {"a file of others", foreign_file},
 	    {"session.json, there and back", write_and_read},
 	    {"session.json, refused", strict_reading},
 	    {"find and list", find_and_list},
