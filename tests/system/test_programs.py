@@ -6,16 +6,18 @@ every program that is loaded comes through vfsd too.  GONDOLIN_ALL_KINDS=1 (tool
 kind of mount; without it a host directory takes all but npm.
 """
 import io
-import json
 import os
 import shutil
 import subprocess
-import tarfile
+import sys
 import time
 import unittest
 
 import harness
 from harness import Case, Sandbox, setUpModule, tearDownModule  # noqa: F401
+
+sys.path.insert(0, os.path.join(harness.SOURCE, "tests/vfs"))
+import packages  # noqa: E402
 
 OURS = harness.USER if harness.MODE == "user" and os.geteuid() == 0 else os.geteuid()
 ALL = os.environ.get("GONDOLIN_ALL_KINDS") == "1"
@@ -147,21 +149,6 @@ NEEDS = {"git": "git", "tar": "tar", "sqlite3": "sqlite3", "make": "cc", "rsync"
          "venv": "/usr/bin/python3", "mmap": "/usr/bin/python3", "npm": "/usr/bin/npm"}
 
 
-def npm_package():
-    """A package that npm itself is made of, without dependencies: its folder, or None."""
-    if shutil.which(NEEDS["npm"]) is None:
-        return None
-    folder = os.path.dirname(os.path.dirname(os.path.realpath(NEEDS["npm"])))
-    for above in (os.path.join(folder, "node_modules"), "/usr/share/nodejs"):
-        for name in ("ini", "inherits", "wrappy"):
-            path = os.path.join(above, name, "package.json")
-            if os.path.exists(path):
-                with open(path, encoding="utf-8") as f:
-                    if not json.load(f).get("dependencies"):
-                        return os.path.dirname(path)
-    return None
-
-
 class Programs(Case):
     def setUp(self):
         super().setUp()
@@ -169,10 +156,10 @@ class Programs(Case):
         given = os.path.join(self.root, "given")
         os.makedirs(given)
         self.make_source(os.path.join(given, "source"))
-        self.make_package(os.path.join(given, "hello.deb"))
-        self.package = npm_package()
+        packages.make_deb(os.path.join(given, "hello.deb"))
+        self.package = packages.npm_package()
         if self.package is not None:
-            self.pack(os.path.join(given, "package.tgz"))
+            packages.pack_npm(self.package, os.path.join(given, "package.tgz"))
         for name, text in (("map.py", MAP_PY), ("Makefile", MAKEFILE)):
             with open(os.path.join(given, name), "w", encoding="ascii") as f:
                 f.write(text)
@@ -191,22 +178,6 @@ class Programs(Case):
         os.symlink("ipc/log.h", os.path.join(path, "link"))
         for argv in (("init", "-q"), ("add", "."), ("commit", "-qm", "all")):
             subprocess.run(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", *argv], cwd=path, check=True)
-
-    def make_package(self, path):
-        tree = path + ".tree"
-        os.makedirs(os.path.join(tree, "DEBIAN"))
-        os.makedirs(os.path.join(tree, "usr/share/hello"))
-        with open(os.path.join(tree, "DEBIAN/control"), "w", encoding="ascii") as f:
-            f.write("Package: hello\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: hello\n")
-        with open(os.path.join(tree, "usr/share/hello/text"), "w", encoding="ascii") as f:
-            f.write("hello\n")
-        os.symlink("text", os.path.join(tree, "usr/share/hello/link"))
-        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, path], check=True, stdout=subprocess.DEVNULL)
-        shutil.rmtree(tree)
-
-    def pack(self, path):
-        with tarfile.open(path, "w:gz") as t:
-            t.add(self.package, "package", filter=lambda i: None if "/node_modules" in i.name else i)
 
     def run_in(self, mount, names):
         config = (f'image = "mini"\nvm {{ memory = "768M"  cpus = 2 }}\nmount "/host" {{ host = "/" }}\n'

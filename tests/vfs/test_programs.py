@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 import mounted
+import packages
 
 NAMES = [f"f{i}" for i in range(40)]
 
@@ -112,6 +113,34 @@ class Programs:
             self.skipTest(f"venv: {error.stderr.decode()[:80]}")
         self.assertEqual(output("env/bin/python", "-c", "import sys; print(sys.prefix)",
                                 cwd=self.mount).strip(), f"{self.mount}/env")
+
+    def test_npm(self):
+        folder = packages.npm_package()
+        if folder is None:
+            self.skipTest("npm is not installed")
+        name = os.path.basename(folder)
+        packages.pack_npm(folder, f"{self.outside}/package.tgz")
+        os.mkdir(f"{self.mount}/app")
+        env = {**os.environ, "HOME": self.outside, "npm_config_cache": f"{self.mount}/cache",
+               "npm_config_update_notifier": "false"}
+        run("npm", "install", "--offline", "--no-audit", "--no-fund", f"{self.outside}/package.tgz",
+            cwd=f"{self.mount}/app", env=env)
+        run("node", "-e", f"if (require('{name}/package.json').name !== '{name}') process.exit(1)",
+            cwd=f"{self.mount}/app")
+
+    def test_dpkg(self):
+        need(self, "dpkg-deb")
+        packages.make_deb(f"{self.outside}/hello.deb")
+        root = f"{self.mount}/root"
+        for path in ("info", "updates"):
+            os.makedirs(f"{root}/var/lib/dpkg/{path}")
+        open(f"{root}/var/lib/dpkg/status", "w").close()
+        dpkg = ("dpkg", f"--root={root}", "--log=/dev/null", "--force-depends")
+        run(*dpkg, "-i", f"{self.outside}/hello.deb", cwd=self.mount)
+        with open(f"{root}/usr/share/hello/link", encoding="ascii") as f:
+            self.assertEqual(f.read(), "hello\n")
+        run(*dpkg, "-P", "hello", cwd=self.mount)
+        self.assertFalse(os.path.exists(f"{root}/usr/share/hello"))
 
     def test_mmap(self):
         size = 1 << 20
