@@ -14,6 +14,7 @@
  *	--secret NAME@HOST=VALUE	its placeholder is printed; may be repeated
  *	--env FILE		the last one's name and placeholder are written there, as JSON
  *	--request-ms N --response-ms N	time-outs of the guest's heads and of answers
+ *	--proxy URL		egress connects by way of it
  *	--ca-bundle FILE --hosts FILE --resolv-conf FILE	egress reads these
  *
  * Records of both are printed to standard output, one line each.
@@ -55,7 +56,7 @@ struct child {
 
 struct host {
 	const char *netproxy, *egress, *ca, *ready;
-	const char *dns, *server, *bundle, *hosts, *resolv, *env;
+	const char *dns, *server, *bundle, *hosts, *resolv, *env, *proxy;
 	uint32_t mtu, request_ms, response_ms;
 	struct list allow, internal, tcp, secrets;
 	struct child np, eg;
@@ -269,6 +270,7 @@ set_up_egress(const struct host *h)
 	timeouts.idle = 300000;
 	setup.dns = (Gondolin__EgressSetup__Dns)dns_of(h);
 	setup.websockets = true;
+	setup.proxy = bytes_of(h->proxy);
 	setup.n_servers = h->server != NULL;
 	setup.servers = &server;
 	setup.budget = &budget;
@@ -501,11 +503,12 @@ parse(struct host *h, int argc, char **argv)
 	const struct option options[] = {{"netproxy", 1, NULL, 0}, {"egress", 1, NULL, 1},
 	    {"ca", 1, NULL, 2}, {"ready", 1, NULL, 3}, {"dns", 1, NULL, 4}, {"server", 1, NULL, 5},
 	    {"ca-bundle", 1, NULL, 6}, {"hosts", 1, NULL, 7}, {"resolv-conf", 1, NULL, 8},
-	    {"env", 1, NULL, 9}, {"mtu", 1, NULL, 10}, {"request-ms", 1, NULL, 11},
-	    {"response-ms", 1, NULL, 12}, {"allow", 1, NULL, LIST}, {"internal", 1, NULL, LIST + 1},
-	    {"tcp", 1, NULL, LIST + 2}, {"secret", 1, NULL, LIST + 3}, {NULL, 0, NULL, 0}};
+	    {"env", 1, NULL, 9}, {"proxy", 1, NULL, 10}, {"mtu", 1, NULL, 11},
+	    {"request-ms", 1, NULL, 12}, {"response-ms", 1, NULL, 13}, {"allow", 1, NULL, LIST},
+	    {"internal", 1, NULL, LIST + 1}, {"tcp", 1, NULL, LIST + 2},
+	    {"secret", 1, NULL, LIST + 3}, {NULL, 0, NULL, 0}};
 	const char **texts[] = {&h->netproxy, &h->egress, &h->ca, &h->ready, &h->dns, &h->server,
-	    &h->bundle, &h->hosts, &h->resolv, &h->env};
+	    &h->bundle, &h->hosts, &h->resolv, &h->env, &h->proxy};
 	uint32_t *numbers[] = {&h->mtu, &h->request_ms, &h->response_ms};
 	struct list *lists[] = {&h->allow, &h->internal, &h->tcp, &h->secrets};
 	int o;
@@ -515,10 +518,10 @@ parse(struct host *h, int argc, char **argv)
 	h->request_ms = 30000;
 	h->response_ms = 300000;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		if (o < 10)
+		if (o < 11)
 			*texts[o] = optarg;
-		else if (o < 13)
-			*numbers[o - 10] = (uint32_t)atoi(optarg);
+		else if (o < 14)
+			*numbers[o - 11] = (uint32_t)atoi(optarg);
 		else if (o >= LIST && o < LIST + 4 && lists[o - LIST]->n < LIST_MAX)
 			lists[o - LIST]->v[lists[o - LIST]->n++] = optarg;
 		else

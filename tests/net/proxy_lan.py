@@ -244,6 +244,10 @@ class Lan:
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         return server
 
+    def dial(self, port):
+        """A connection to ORIGIN in the world."""
+        return in_namespace(self.host, lambda: socket.create_connection((ORIGIN, port), DEADLINE))
+
     def start(self, command, log, **options):
         with open(log, "w") as f:
             self.processes.append(subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=f,
