@@ -18,36 +18,22 @@ struct lines {
 
 /* ---- What is text ---- */
 
-/* U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: they reorder what a reader sees. */
-static bool
-is_bidirectional(const unsigned char *s, size_t n)
-{
-	if (n == 2)
-		return s[0] == 0xd8 && s[1] == 0x9c;
-	if (n != 3 || s[0] != 0xe2)
-		return false;
-	return (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae))) ||
-	       (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
-}
-
 bool
 changes_is_text(const char *bytes, size_t n)
 {
 	size_t i, used;
+	uint32_t code;
 
 	for (i = 0; i < n; i += used) {
-		const unsigned char c = (unsigned char)bytes[i];
-
-		used = utf8_sequence(bytes + i, n - i);
-		if (used == 0 || is_bidirectional((const unsigned char *)bytes + i, used))
+		used = utf8_decode(bytes + i, n - i, &code);
+		if (used == 0)
 			return false;
-		/* A carriage return is one only before its newline: else it overwrites the line. */
-		if (c == '\r' && i + 1 < n && bytes[i + 1] == '\n')
+		if (code == '\t' || code == '\n')
 			continue;
-		if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7f)
-			return false;
-		/* C1 controls, U+0080 to U+009F. */
-		if (used == 2 && c == 0xc2 && (unsigned char)bytes[i + 1] < 0xa0)
+		/* A carriage return is one only before its newline: else it overwrites the line. */
+		if (code == '\r' && i + 1 < n && bytes[i + 1] == '\n')
+			continue;
+		if (utf8_is_control(code))
 			return false;
 	}
 	return true;

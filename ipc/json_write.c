@@ -57,30 +57,36 @@ json_close(struct json_writer *w, char bracket)
 	w->comma = true;
 }
 
+/* A character of a string; what is none becomes U+FFFD. */
+static void
+append_character(struct json_writer *w, const char *s, size_t length, uint32_t code)
+{
+	char escape[8];
+
+	if (length == 0) {
+		append(w, "\xef\xbf\xbd", 3);
+	} else if (code == '"' || code == '\\') {
+		append(w, "\\", 1);
+		append(w, s, 1);
+	} else if (utf8_is_control(code)) {
+		/* None of them is past U+FFFF.  For whoever looks at the text in a terminal. */
+		snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)(code & 0xffff));
+		append(w, escape, strlen(escape));
+	} else {
+		append(w, s, length);
+	}
+}
+
 static void
 append_quoted(struct json_writer *w, const char *s, size_t n)
 {
-	char escape[8];
-	size_t i, used;
+	size_t i, length;
+	uint32_t code = 0;
 
 	append(w, "\"", 1);
-	for (i = 0; i < n; i += used) {
-		uint8_t c = (uint8_t)s[i];
-
-		used = 1;
-		if (c == '"' || c == '\\' || c < 0x20 || c == 0x7f) {
-			snprintf(
-			    escape, sizeof(escape), c == '"' || c == '\\' ? "\\%c" : "\\u%04x", c);
-			append(w, escape, strlen(escape));
-			continue;
-		}
-		used = utf8_sequence(s + i, n - i);
-		if (used == 0) {
-			append(w, "\xef\xbf\xbd", 3);
-			used = 1;
-		} else {
-			append(w, s + i, used);
-		}
+	for (i = 0; i<n; i += length> 0 ? length : 1) {
+		length = utf8_decode(s + i, n - i, &code);
+		append_character(w, s + i, length, code);
 	}
 	append(w, "\"", 1);
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc/utf8.h"
+
 static const char hex[] = "0123456789abcdef";
 
 static size_t
@@ -44,26 +46,47 @@ log_escape(char *out, size_t size, const void *bytes, size_t n)
 	return out;
 }
 
+/* The length of what may stand in a line as it is; 0 where the first byte is to be escaped. */
+static size_t
+plain(const char *text, size_t n)
+{
+	uint32_t code;
+	size_t length = utf8_decode(text, n, &code);
+
+	return length > 0 && !utf8_is_control(code) ? length : 0;
+}
+
+char *
+log_clean(char *out, size_t size, const char *text)
+{
+	size_t i, n = strlen(text), length, used = 0;
+
+	/* Room for the longest that one round adds, and the NUL. */
+	for (i = 0; i < n && used + 4 + 1 <= size; i += length > 0 ? length : 1) {
+		length = plain(text + i, n - i);
+		memcpy(out + used, text + i, length);
+		used += length > 0 ? length : escape_byte(out + used, (uint8_t)text[i], false);
+	}
+	out[used] = '\0';
+	return out;
+}
+
 void
 log_line(const char *format, ...)
 {
-	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
-	size_t i, used = 0;
+	char text[LOG_LINE_MAX], line[LOG_LINE_MAX + 1];
+	size_t n;
 	va_list ap;
-	int n;
 
 	va_start(ap, format);
-	n = vsnprintf(text, sizeof(text), format, ap);
+	if (vsnprintf(text, sizeof(text), format, ap) < 0)
+		text[0] = '\0';
 	va_end(ap);
-	if (n < 0)
-		return;
-	for (i = 0; text[i] != '\0' && used + 4 + 1 <= sizeof(line); i++)
-		used += escape_byte(
-		    line + used, (uint8_t)text[i], (uint8_t)text[i] >= 0x20 && text[i] != 0x7f);
-	line[used++] = '\n';
+	n = strlen(log_clean(line, LOG_LINE_MAX, text));
+	line[n++] = '\n';
 	/* One write, so that lines of several processes do not mix; a full pipe loses the line, not
 	 * the process. */
-	if (write(STDERR_FILENO, line, used) < 0)
+	if (write(STDERR_FILENO, line, n) < 0)
 		return;
 }
 

@@ -10,9 +10,14 @@
 
 #define LOG_LINE_MAX 1024u /* bytes of a line, its newline included; the rest is cut */
 
-/* Writes one formatted line.  Control bytes in the result are escaped as \xNN, so arguments may be
- * hostile. */
+/* Writes one formatted line, made harmless by log_clean(): arguments may be hostile. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Copies text into out (size at least 8, always NUL-terminated; the rest is cut): what is a control
+ * (utf8_is_control) or no UTF-8 becomes \xNN for each byte, all else stays.  Returns out.
+ */
+char *log_clean(char *out, size_t size, const char *text);
 
 /*
  * Escapes n bytes of peer text into out (size at least 8, always NUL-terminated): printable ASCII

@@ -47,6 +47,42 @@ utf8_sequence(const char *s, size_t n)
 	return 0;
 }
 
+size_t
+utf8_decode(const char *s, size_t n, uint32_t *code)
+{
+	/* What a sequence's first byte carries, by its length. */
+	static const uint8_t first[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	size_t i, length = utf8_sequence(s, n);
+
+	if (length == 0)
+		return 0;
+	*code = (uint8_t)s[0] & first[length];
+	for (i = 1; i < length; i++)
+		*code = *code << 6 | ((uint8_t)s[i] & 0x3f);
+	return length;
+}
+
+bool
+utf8_is_control(uint32_t code)
+{
+	static const struct {
+		uint32_t low, high;
+	} controls[] = {
+	    {0x00, 0x1f},
+	    {0x7f, 0x9f},
+	    {0x061c, 0x061c},
+	    {0x200e, 0x200f},
+	    {0x202a, 0x202e},
+	    {0x2066, 0x2069},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(controls) / sizeof(controls[0]); i++)
+		if (code >= controls[i].low && code <= controls[i].high)
+			return true;
+	return false;
+}
+
 bool
 utf8_is_valid(const char *s, size_t n)
 {

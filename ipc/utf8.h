@@ -13,6 +13,16 @@
  */
 size_t utf8_sequence(const char *s, size_t n);
 
+/* The same, and the code point where there is one. */
+size_t utf8_decode(const char *s, size_t n, uint32_t *code);
+
+/*
+ * Whether a code point does something to a terminal or to the order of what is read, instead of
+ * being something to read: the controls C0 (tab and newline too), DEL and C1 (U+009B begins what
+ * ESC [ begins), and the bidirectional ones (Unicode Standard Annex 9, section 2).
+ */
+bool utf8_is_control(uint32_t code);
+
 /* Whether the n bytes are well-formed sequences and nothing else. */
 bool utf8_is_valid(const char *s, size_t n);
 

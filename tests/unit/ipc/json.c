@@ -269,6 +269,9 @@ writing(void)
 static void
 any_bytes(void)
 {
+	static const char controls[] =
+	    "\x1b[\x7f\xc2\x80\xc2\x9b\x32J\xc2\xa0 \xd8\x9c\xe2\x80\x8f\xe2\x80\xae"
+	    "\xe2\x81\xa6x\"\\";
 	struct json_writer w;
 	char text[256], back[1024];
 	int i;
@@ -286,6 +289,14 @@ any_bytes(void)
 	json_writer_clear(&w);
 	json_put_bytes(&w, "\xc3\xbc\xc3", 3);
 	CU_ASSERT_STRING_EQUAL(w.text, "\"\xc3\xbc\xef\xbf\xbd\"");
+	json_writer_clear(&w);
+	/* What a terminal would obey is written as an escape, and read as it was. */
+	json_put_string(&w, controls);
+	CU_ASSERT_STRING_EQUAL(w.text,
+	    "\"\\u001b[\\u007f\\u0080\\u009b2J\xc2\xa0 \\u061c\\u200f\\u202e\\u2066x\\\"\\\\\"");
+	CU_ASSERT_EQUAL_FATAL(parse(w.text), 0);
+	CU_ASSERT_EQUAL(json_string(&j, j.tokens, back, sizeof(back)), (ssize_t)strlen(controls));
+	CU_ASSERT_STRING_EQUAL(back, controls);
 	json_writer_clear(&w);
 }
 

@@ -51,7 +51,7 @@ sequences(void)
 static void
 there_and_back(void)
 {
-	uint32_t code;
+	uint32_t code, again = 0;
 	char text[4];
 	size_t n;
 
@@ -59,7 +59,8 @@ there_and_back(void)
 		if (code >= 0xd800 && code <= 0xdfff)
 			continue;
 		n = utf8_encode(code, text);
-		if (utf8_sequence(text, n) != n)
+		if (utf8_sequence(text, n) != n || utf8_decode(text, n, &again) != n ||
+		    again != code)
 			CU_FAIL("not a sequence");
 	}
 }
@@ -125,6 +126,101 @@ escapes(void)
 	CU_ASSERT_STRING_EQUAL(log_escape(out, 12, "abc\ndef", 7), "abc\\x0a...");
 }
 
+static void
+controls(void)
+{
+	static const struct {
+		uint32_t code;
+		bool is;
+	} rows[] = {
+	    {0, true},
+	    {'\t', true},
+	    {0x1f, true},
+	    {' ', false},
+	    {'~', false},
+	    {0x7f, true},
+	    {0x80, true},
+	    {0x9b, true}, /* CSI */
+	    {0x9f, true},
+	    {0xa0, false},
+	    {0xfc, false},
+	    {0x061b, false},
+	    {0x061c, true},
+	    {0x200d, false}, /* joins emoji */
+	    {0x200e, true},
+	    {0x200f, true},
+	    {0x2010, false},
+	    {0x2029, false},
+	    {0x202a, true},
+	    {0x202e, true},
+	    {0x202f, false},
+	    {0x2065, false},
+	    {0x2066, true},
+	    {0x2069, true},
+	    {0x206a, false},
+	    {0x1f600, false},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_EQUAL(utf8_is_control(rows[i].code), rows[i].is);
+	CU_ASSERT_EQUAL(utf8_decode("\xff", 1, &(uint32_t){0}), 0);
+}
+
+/* What log_line writes for a text, in a pipe instead of descriptor 2. */
+static const char *
+line_of(const char *text)
+{
+	static char line[LOG_LINE_MAX + 1];
+	int fds[2], kept = dup(STDERR_FILENO);
+	ssize_t n;
+
+	CU_ASSERT_FATAL(kept >= 0 && pipe2(fds, O_CLOEXEC) == 0);
+	CU_ASSERT_FATAL(dup2(fds[1], STDERR_FILENO) == STDERR_FILENO);
+	log_line("%s", text);
+	CU_ASSERT_FATAL(dup2(kept, STDERR_FILENO) == STDERR_FILENO);
+	n = read(fds[0], line, sizeof(line) - 1);
+	line[n > 0 ? n : 0] = '\0';
+	close(fds[0]);
+	close(fds[1]);
+	close(kept);
+	return line;
+}
+
+/* A peer's text reaches the user's terminal as something to read, and does nothing there. */
+static void
+lines(void)
+{
+	static const struct {
+		const char *text, *line;
+	} rows[] = {
+	    {"", "\n"},
+	    {"gr\xc3\xbc\xc3\x9f\x65 \xf0\x9f\x98\x80 \\",
+		"gr\xc3\xbc\xc3\x9f\x65 \xf0\x9f\x98\x80 \\\n"},
+	    {"\x1b[2J\r\n\x7f", "\\x1b[2J\\x0d\\x0a\\x7f\n"},
+	    {"\x9b\x32J", "\\x9b2J\n"},          /* CSI of a terminal of 8 bits */
+	    {"\xc2\x9b\x32J", "\\xc2\\x9b2J\n"}, /* and of one that knows UTF-8 */
+	    {"\xc2\x9d\x30;t\xc2\x9c", "\\xc2\\x9d0;t\\xc2\\x9c\n"},
+	    {"a\xe2\x80\xae\x62", "a\\xe2\\x80\\xaeb\n"},    /* right-to-left override */
+	    {"a\xe2\x81\xa6\x62", "a\\xe2\\x81\\xa6\x62\n"}, /* isolate */
+	    {"cut \xe2\x80", "cut \\xe2\\x80\n"},
+	    {"\xc0\x9b \xed\xa0\x80", "\\xc0\\x9b \\xed\\xa0\\x80\n"}, /* overlong; a surrogate */
+	};
+	char text[2 * LOG_LINE_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_STRING_EQUAL(line_of(rows[i].text), rows[i].line);
+	/* What is cut is cut to whole lines of whole characters, however long each gets. */
+	memset(text, '\x9b', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	CU_ASSERT_EQUAL(strlen(line_of(text)), 1021);
+	for (i = 0; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xbc", 2);
+	CU_ASSERT_TRUE(strlen(line_of(text)) <= LOG_LINE_MAX);
+	CU_ASSERT_PTR_EQUAL(strchr(line_of(text), '\n'), line_of(text) + strlen(line_of(text)) - 1);
+}
+
 void
 add_text_suite(void)
 {
@@ -133,6 +229,8 @@ add_text_suite(void)
 	CU_add_test(suite, "UTF-8 sequences", sequences);
 	CU_add_test(suite, "every code point", there_and_back);
 	CU_add_test(suite, "UTF-8 texts", texts);
+	CU_add_test(suite, "controls", controls);
+	CU_add_test(suite, "log_line", lines);
 	CU_add_test(suite, "whole reads and writes", whole);
 	CU_add_test(suite, "log_escape", escapes);
 }
