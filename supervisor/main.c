@@ -7,6 +7,7 @@
  * If taken: the attacker is the invoking user.  So it has no parser for a byte that a guest or a
  * remote wrote.
  */
+#include <assert.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -93,6 +94,7 @@ load(struct config **c, const struct arguments *a, char *error, size_t error_siz
 	char path[32];
 	int rc = 0;
 
+	assert(a->config != NULL || a->options >= 0);
 	*c = NULL;
 	if (a->config != NULL)
 		rc = config_load(c, a->config, error, error_size);
