@@ -99,10 +99,8 @@ finish(struct machine *m)
 
 /* For a reason that lies with the host or with QEMU. */
 #define FAIL(m, ...) FAIL_AS(m, false, __VA_ARGS__)
-/* For what the guest did: a boot that goes wrong is told on the console. */
-#define GUEST_FAIL(m, ...) FAIL_AS(m, (m)->state == MACHINE_STARTING, __VA_ARGS__)
-/* For a panic, at any time. */
-#define PANIC(m, ...) FAIL_AS(m, true, __VA_ARGS__)
+/* For what the guest did: its kernel and its init say why on the console. */
+#define GUEST_FAIL(m, ...) FAIL_AS(m, true, __VA_ARGS__)
 
 static ssize_t
 read_console(struct machine *m)
@@ -118,7 +116,7 @@ read_console(struct machine *m)
 		report_state(m->vm, GONDOLIN__VMRUNNER_MACHINE_STATE__STATE__ALIVE);
 	}
 	if (console_add(&m->console, bytes, (size_t)n))
-		PANIC(m, "the guest's kernel gave up: %s", m->console.panic);
+		GUEST_FAIL(m, "the guest's kernel gave up: %s", m->console.panic);
 	return n;
 }
 
@@ -203,7 +201,7 @@ static void
 on_panicked_event(struct machine *m, const struct qmp_message *e)
 {
 	(void)e;
-	PANIC(m, "the guest's kernel gave up: %s",
+	GUEST_FAIL(m, "the guest's kernel gave up: %s",
 	    m->console.panic[0] != '\0' ? m->console.panic : "it panicked");
 }
 
