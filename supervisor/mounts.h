@@ -3,7 +3,8 @@
  * The mounts of a sandbox: their directories, and vfsd, which serves them.
  *
  * Directories.  Only the supervisor has paths: it opens each directory as the user whose files they
- * are, once, and hands vfsd the descriptor.
+ * are, once, makes it a mount of its own, of which nothing leads up into the host's tree, and hands
+ * vfsd its descriptor.
  *
  * Whose files.  An ordinary user's vfsd is that user, in a user namespace.  Root's vfsd has a uid
  * of its own like every helper, and each directory is handed over as an idmapped mount: there, and

@@ -164,7 +164,64 @@ explain(const struct report *r, int error, const struct jail_identity *vfsd)
 	}
 }
 
-/* ---- Mapping ---- */
+/* ---- An ordinary user's directories ---- */
+
+/* In the child: exits with 0 or an errno. */
+static int
+replace_by_mount(const struct mounts_row *r, int dir)
+{
+	struct mount_attr attr = {
+	    .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE};
+	const int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+	const int again = open_directory(r->config->host);
+	struct stat was, is;
+	int tree;
+
+	if (again < 0)
+		return -again;
+	if (fstat(dir, &was) < 0 || fstat(again, &is) < 0)
+		return errno;
+	if (was.st_dev != is.st_dev || was.st_ino != is.st_ino)
+		return ESTALE;
+	tree = open_tree(again, "", flags);
+	if (tree < 0)
+		return errno;
+	if (r->config->mode != CONFIG_MOUNT_RW)
+		attr.attr_set |= MOUNT_ATTR_RDONLY;
+	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ||
+	    dup3(tree, dir, O_CLOEXEC) < 0)
+		return errno;
+	close(tree);
+	close(again);
+	return 0;
+}
+
+/*
+ * Makes dir a mount of its own, without a place: `..` of a descriptor in the host's tree leads up
+ * to the host's root, whatever the holder's own root is, and neither seccomp nor all of Landlock's
+ * checks stand in between.  Where the guest only reads, so does the mount.
+ *
+ * An ordinary user may do that in namespaces of its own alone.  A child has them; it shares our
+ * descriptors, so that the new one takes the old one's place.  Returns 0 or -errno.
+ */
+static int
+detach(const struct mounts_row *r, int dir)
+{
+	struct clone_args args = {.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_FILES};
+	int status;
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(replace_by_mount(r, dir));
+	while (waitpid(pid, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
+/* ---- Root's: mapping ---- */
 
 static int
 write_all(pid_t pid, const char *name, const char *text)
@@ -273,13 +330,26 @@ mounts_open(struct mounts_row *r, const char *config_name, const struct jail_ide
 			return refuse(&report, -rc, "%s: cannot be mapped to vfsd: %s",
 			    r->config->host, strerror(-rc));
 		dir = rc;
+	} else {
+		rc = detach(r, dir);
+		if (rc < 0) {
+			close(dir);
+			return refuse(&report, -rc,
+			    "%s: cannot be made a mount of its own: %s (user namespaces have to be "
+			    "allowed: user.max_user_namespaces)",
+			    r->config->host, strerror(-rc));
+		}
 	}
 	r->dir = dir;
 	if (fstat(dir, &st) < 0)
 		return explain(&report, errno, vfsd);
 	r->dev = st.st_dev;
 	r->ino = st.st_ino;
-	/* The clock that file systems take their times from. */
-	clock_gettime(CLOCK_REALTIME_COARSE, &r->opened);
+	/*
+	 * Not the coarse clock, which can lie behind times that some file systems have given
+	 * already.  One that gives a time of the tick before this is no change that the guest
+	 * could have missed: it reads its first file long after that tick.
+	 */
+	clock_gettime(CLOCK_REALTIME, &r->opened);
 	return 0;
 }
