@@ -27,8 +27,10 @@ void
 upload_init(struct exchange *x, const struct request *q)
 {
 	x->has_body = q->has_body;
-	x->has_length = q->has_length;
+	x->has_length = x->declared = q->has_length;
 	x->body_length = q->length;
+	/* request_judge() saw that the message holds no more than was declared. */
+	x->declared_streamed = q->has_length ? q->length - q->body.length : 0;
 	x->upload_inline = true;
 	x->upload_done = !q->has_body;
 	if (!q->has_body)
@@ -68,6 +70,19 @@ static bool
 all_was_read(const struct exchange *x)
 {
 	return x->upload_last && x->upload_streamed == x->upload_total;
+}
+
+/* What the stream has to bring, by what the request declared and by what RequestEnd says. */
+static const char *
+length_fault(const struct exchange *x)
+{
+	if (x->declared && x->upload_streamed > x->declared_streamed)
+		return "is longer than was said";
+	if (x->upload_last && x->upload_streamed > x->upload_total)
+		return "is longer than was said";
+	if (x->declared && x->upload_last && x->upload_total != x->declared_streamed)
+		return "is not as long as was said";
+	return NULL;
 }
 
 static size_t
@@ -142,10 +157,18 @@ upload_on_read(char *bytes, size_t size, size_t n, void *ctx)
 {
 	struct exchange *x = ctx;
 	size_t room = size * n;
+	const char *fault;
 	ssize_t got;
 
 	x->progress = ev_now(x->ask.u->loop);
+	fault = length_fault(x);
 	for (;;) {
+		/*
+		 * Before a byte more is handed over: libcurl sends whatever it gets, also behind
+		 * the length that the head declared, where the origin reads another request.
+		 */
+		if (fault != NULL)
+			return broken(x, fault);
 		if (x->upload_at < x->upload.length)
 			return take_held(x, bytes, room);
 		if (all_was_read(x)) {
@@ -154,8 +177,6 @@ upload_on_read(char *bytes, size_t size, size_t n, void *ctx)
 				return 0;
 			continue;
 		}
-		if (x->upload_last && x->upload_streamed > x->upload_total)
-			return broken(x, "is longer than was said");
 		if (!x->stream_given)
 			return pause_upload(x);
 		got = read_stream(x, bytes, room);
@@ -169,7 +190,8 @@ upload_on_read(char *bytes, size_t size, size_t n, void *ctx)
 			refuse(&x->refusal, CAUSE_BUDGET, "budget", "bytes-out is used up");
 			return CURL_READFUNC_ABORT;
 		}
-		if (!x->scan)
+		fault = length_fault(x);
+		if (fault == NULL && !x->scan)
 			return (size_t)got;
 	}
 }

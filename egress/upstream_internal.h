@@ -56,6 +56,10 @@ struct exchange {
 	/* The request's body. */
 	bool has_body, has_length;
 	uint64_t body_length; /* where has_length */
+	/* The request said how long it is: so many bytes come by the stream, whatever the scan
+	 * makes of them. */
+	bool declared;
+	uint64_t declared_streamed;
 	struct buffer upload; /* what is to be sent next, from upload_at on */
 	size_t upload_at;
 	bool upload_inline;       /* no byte came by the stream so far */

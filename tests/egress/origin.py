@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import http.server
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -171,3 +172,49 @@ class Origin(http.server.ThreadingHTTPServer):
         self.released.set()
         self.shutdown()
         self.server_close()
+
+
+class Raw:
+    """Serves each connection with a function, byte for byte; what it reads with `take` is in `read`."""
+
+    def __init__(self, serve, address="127.0.0.1", port=0, listen=16):
+        self.serve, self.read = serve, []
+        self.closed = threading.Semaphore(0)
+        self.listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((address, port))
+        self.listener.listen(listen)
+        self.port = self.listener.getsockname()[1]
+
+    def start(self):
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def accept(self):
+        try:
+            while True:
+                threading.Thread(target=self.run, args=(self.listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass  # stopped
+
+    def run(self, connection):
+        with connection:
+            try:
+                self.serve(self, connection)
+            except OSError:
+                pass  # what it was to see is in `read`
+        self.closed.release()
+
+    def take(self, connection, until=b"\r\n\r\n"):
+        """Reads up to `until`, None: up to the end; what came is in `read`, as one piece."""
+        self.read.append(b"")
+        while until is None or until not in self.read[-1]:
+            data = connection.recv(65536)
+            if not data:
+                break
+            self.read[-1] += data
+        return self.read[-1]
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
