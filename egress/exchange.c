@@ -110,12 +110,11 @@ exchange_end_answered(struct exchange *x)
 	exchange_free(x);
 }
 
-/* All was given out, or fits the last message. */
+/* The rest, after its head went out. */
 static void
-end_well(struct exchange *x)
+send_end(struct exchange *x)
 {
 	struct upstream *u = x->ask.u;
-	struct upstream_answer a;
 	const struct upstream_end e = {
 	    .id = x->ask.id,
 	    .length = x->written,
@@ -124,14 +123,27 @@ end_well(struct exchange *x)
 	    .trailers = &x->trailers,
 	};
 
+	u->events->answer_end(u->ctx, &e);
+}
+
+/* All was given out, or fits the last message. */
+static void
+end_well(struct exchange *x)
+{
+	struct upstream *u = x->ask.u;
+	struct upstream_answer a;
+
 	answer_take_trailers(x);
-	a = answer_of(x);
-	a.end = true;
 	record(x);
-	if (x->answered)
-		u->events->answer_end(u->ctx, &e);
-	else
+	a = answer_of(x);
+	/* Head and trailers have one cap together in a message: else there are two messages. */
+	a.end = fields_size(&x->head) + fields_size(&x->trailers) <= OUTBOUND_HEAD_MAX;
+	if (!x->answered) {
 		u->events->answer(u->ctx, &a, -1);
+		x->out.length = 0;
+	}
+	if (x->answered || !a.end)
+		send_end(x);
 	exchange_free(x);
 }
 

@@ -65,10 +65,16 @@ struct text {
 	size_t n, size;
 };
 
+/* Status line, our own fields and the framing of a body that is in the same message. */
+#define ADDED_MOST 1024u
+_Static_assert(OUTBOUND_HEAD_MAX + OUTBOUND_INLINE_MAX + ADDED_MOST <= NETPROXY_SCRATCH,
+    "an answer's message fits the buffer");
+
 static void
 put(struct text *t, const void *bytes, size_t n)
 {
-	/* What egress may say in a message fits the buffer: OUTBOUND_HEAD_MAX and a body. */
+	/* outbound.c let nothing through that is larger, each field with more than ": " and CRLF.
+	 */
 	if (n > t->size - t->n)
 		abort();
 	if (n > 0)

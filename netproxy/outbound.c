@@ -253,9 +253,12 @@ outbound_connect(struct outbound *o, struct outbound_connection *c, const char *
 
 /* ---- What egress says ---- */
 
-/* Fields as they may go to the guest; -EPROTO where one could be read as something else. */
+/*
+ * Fields as they may go to the guest, their size added to *size; -EPROTO where one could be read as
+ * something else, or they are larger than a message may have them.
+ */
 static int
-get_headers(struct http_field *out, Gondolin__OutboundHeader **headers, size_t n)
+get_headers(struct http_field *out, Gondolin__OutboundHeader **headers, size_t n, size_t *size)
 {
 	if (n > OUTBOUND_HEADERS_MAX)
 		return -EPROTO;
@@ -271,8 +274,9 @@ get_headers(struct http_field *out, Gondolin__OutboundHeader **headers, size_t n
 		for (size_t j = 0; j < f->name.n; j++)
 			if (f->name.s[j] >= 'A' && f->name.s[j] <= 'Z')
 				return -EPROTO;
+		*size += f->name.n + f->value.n + 16;
 	}
-	return 0;
+	return *size <= OUTBOUND_HEAD_MAX ? 0 : -EPROTO;
 }
 
 /* Takes the stream's descriptor. */
@@ -314,11 +318,12 @@ on_answer(void *ctx, const void *body, int *fds, size_t n_fds)
 	struct outbound_pending *p = find(o, m->id, OUTBOUND_KIND_REQUEST);
 	struct exchange *e = p != NULL ? p->exchange : NULL;
 	struct exchange_answer a = {.status = m->status};
+	size_t size = 0;
 
 	if (p == NULL || (m->status != 101 && (m->status < 200 || m->status > 599)) ||
 	    (m->end && m->streamed) || m->body.len > OUTBOUND_INLINE_MAX ||
-	    get_headers(o->fields, m->headers, m->n_headers) < 0 ||
-	    get_headers(o->trailers, m->trailers, m->n_trailers) < 0)
+	    get_headers(o->fields, m->headers, m->n_headers, &size) < 0 ||
+	    get_headers(o->trailers, m->trailers, m->n_trailers, &size) < 0)
 		return -EPROTO;
 	if (m->end)
 		finish(o, p);
@@ -352,11 +357,12 @@ on_answer_end(void *ctx, const void *body, int *fds, size_t n_fds)
 	struct outbound *o = ctx;
 	struct outbound_pending *p = find(o, m->id, OUTBOUND_KIND_REQUEST);
 	struct exchange *e = p != NULL ? p->exchange : NULL;
+	size_t size = 0;
 
 	(void)fds;
 	(void)n_fds;
 	if (p == NULL || m->body.len > OUTBOUND_INLINE_MAX ||
-	    get_headers(o->trailers, m->trailers, m->n_trailers) < 0)
+	    get_headers(o->trailers, m->trailers, m->n_trailers, &size) < 0)
 		return -EPROTO;
 	finish(o, p);
 	if (e == NULL)

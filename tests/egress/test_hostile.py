@@ -100,6 +100,25 @@ class Hostile(unittest.TestCase):
             a = self.upload(e, q, 5, *texts, said=5 - len(body), body=body)
             self.assertEqual((a.get("status"), a["body"]), (200, "ok"), texts)
 
+    # ---- Answers ----
+
+    def test_head_and_trailers_that_fit_no_message_together(self):
+        """One message for both would be longer than a message may be."""
+        def fields(n):
+            return b"".join(b"%03d:" % k + b"v" * 120 + b"\r\n" for k in range(n))
+
+        def serve(o, connection):
+            while request := o.take(connection):
+                sizes = request.split()[1].strip(b"/").split(b"/")
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + fields(int(sizes[0])) +
+                                   b"\r\n1\r\nx\r\n0\r\n" + fields(int(sizes[1])) + b"\r\n")
+
+        _, e, q = self.plain(serve)
+        for head, trailers in ((255, 256), (255, 1), (1, 256), (140, 150), (3, 4)):
+            a = e.get(path="/%d/%d" % (head, trailers), **q)
+            self.assertEqual((a.get("status"), a["body"], a.get("cause", 0)), (200, "x", 0), (head, trailers))
+            self.assertEqual((len(a["headers"]), len(a["trailers"])), (head, trailers))
+
 
 if __name__ == "__main__":
     test_egress.DRIVER, test_egress.EGRESS = sys.argv[1:3]

@@ -131,6 +131,51 @@ test_answers(void)
 	breaks("of id 0");
 }
 
+/* Head and trailers have one cap together; the largest message that there may be is an answer. */
+static void
+test_sizes(void)
+{
+	static char half[OUTBOUND_HEAD_MAX / 2], all[OUTBOUND_HEAD_MAX - 16],
+	    body[OUTBOUND_INLINE_MAX + 1];
+	static const struct {
+		const char *what;
+		bool good;
+		struct reply r;
+	} rows[] = {
+	    {"a head of all, a full body", true,
+		{.status = 200, .name = "n", .value = all, .body = body, .end = true}},
+	    {"trailers of all, a full body", true,
+		{.status = 200, .trailer_name = "n", .trailer = all, .body = body, .end = true}},
+	    {"a head too large", false, {.status = 200, .name = "nn", .value = all}},
+	    {"both too large", false,
+		{.status = 200,
+		    .name = "n",
+		    .value = half,
+		    .trailer_name = "n",
+		    .trailer = half,
+		    .end = true}},
+	};
+	uint64_t id;
+
+	memset(half, 'h', sizeof(half) - 1);
+	memset(all, 'a', sizeof(all) - 1);
+	memset(body, 'b', sizeof(body) - 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		id = bring_to(REQUEST);
+		guest_say_answer(id, &rows[i].r, -1);
+		if (!rows[i].good) {
+			breaks(rows[i].what);
+			continue;
+		}
+		CU_ASSERT_FALSE(guest.edge_ended);
+		CU_ASSERT_TRUE(proxy_flow.out_n > OUTBOUND_HEAD_MAX + OUTBOUND_INLINE_MAX - 16);
+		guest_close();
+	}
+	id = bring_to(ANSWERED);
+	guest_say_end(id, 0, &(struct reply){.trailer_name = "nn", .trailer = all}, 0);
+	breaks("trailers too large");
+}
+
 static void
 test_ends(void)
 {
@@ -373,6 +418,7 @@ test_gone(void)
 
 CU_TestInfo messages_tests[] = {
     {"answers", test_answers},
+    {"sizes", test_sizes},
     {"ends", test_ends},
     {"streams and connections", test_streams_and_connections},
     {"refusals", test_refusals},
