@@ -477,8 +477,9 @@ upstream_request_end(struct upstream *u, uint64_t id, uint64_t length)
 	x = (struct exchange *)(void *)a;
 	if (x->upload_last || !x->has_body)
 		return -EPROTO;
-	x->upload_last = true;
-	x->upload_total = length;
-	upload_on_stream(x);
+	if (upload_end(x, length))
+		upload_on_stream(x);
+	else
+		exchange_fail(x);
 	return 0;
 }

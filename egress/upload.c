@@ -196,6 +196,19 @@ upload_on_read(char *bytes, size_t size, size_t n, void *ctx)
 	}
 }
 
+bool
+upload_end(struct exchange *x, uint64_t length)
+{
+	const char *fault;
+
+	x->upload_last = true;
+	x->upload_total = length;
+	fault = length_fault(x);
+	if (fault != NULL)
+		(void)broken(x, fault);
+	return fault == NULL;
+}
+
 /* libcurl sends again what a connection lost that died while it was idle. */
 int
 upload_on_seek(void *ctx, curl_off_t offset, int origin)

@@ -188,6 +188,11 @@ void upload_init(struct exchange *x, const struct request *q);
 size_t upload_on_read(char *bytes, size_t size, size_t n, void *ctx);
 int upload_on_seek(void *ctx, curl_off_t offset, int origin);
 void upload_on_stream(struct exchange *x);
+/* RequestEnd said so.  False where it is refused. */
+bool upload_end(struct exchange *x, uint64_t length);
+/* RequestEnd, or what it counts, is still to come; bytes of the body are still to come. */
+bool upload_is_open(const struct exchange *x);
+bool upload_lacks_bytes(const struct exchange *x);
 void upload_clear(struct exchange *x);
 
 /* websocket.c */

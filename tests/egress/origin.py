@@ -179,7 +179,6 @@ class Raw:
 
     def __init__(self, serve, address="127.0.0.1", port=0, listen=16):
         self.serve, self.read = serve, []
-        self.closed = threading.Semaphore(0)
         self.listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((address, port))
@@ -203,7 +202,6 @@ class Raw:
                 self.serve(self, connection)
             except OSError:
                 pass  # what it was to see is in `read`
-        self.closed.release()
 
     def take(self, connection, until=b"\r\n\r\n"):
         """Reads up to `until`, None: up to the end; what came is in `read`, as one piece."""
