@@ -184,7 +184,11 @@ bool
 answer_take_head(struct exchange *x)
 {
 	x->no_body = strcmp(x->method, "HEAD") == 0 || x->status == 204 || x->status == 304;
-	if (!take_length(x) || !set_up_scrub(x))
+	if (!take_length(x))
+		return false;
+	x->framed = x->answer_has_length;
+	x->framed_length = x->answer_length;
+	if (!set_up_scrub(x))
 		return false;
 	filter(x, &x->head);
 	/* Placeholders may be longer than what they stand for. */
@@ -298,7 +302,7 @@ produce_end(struct exchange *x)
 		return false;
 	if (x->in.length > 0 || x->out.length >= UPSTREAM_HELD)
 		return true;
-	if (x->decoder != NULL && !decoder_is_done(x->decoder) && x->bytes_in > 0 &&
+	if (x->decoder != NULL && !decoder_is_done(x->decoder) && x->body_in > 0 &&
 	    x->result == CURLE_OK)
 		return refused(x, "bad-answer", "the answer's encoding ends early");
 	replacer_feed(&x->incoming, NULL, 0, true, &x->out);
@@ -379,11 +383,21 @@ send_head(struct exchange *x, bool end, bool streamed)
 	buffer_drop(&x->out, n);
 }
 
-/* A known short body follows its head in one message more, any other by the stream. */
+/*
+ * A known short body follows its head in one message more, any other by the stream; so does one
+ * that comes while the request's is under way, which may need the stream later.
+ */
 static bool
 wants_stream(const struct exchange *x)
 {
-	return x->scrub || !x->answer_has_length || x->answer_length > OUTBOUND_INLINE_MAX;
+	return x->scrub || !x->answer_has_length || x->answer_length > OUTBOUND_INLINE_MAX ||
+	       upload_is_open(x);
+}
+
+bool
+answer_is_whole(const struct exchange *x)
+{
+	return x->head_done && (x->no_body || (x->framed && x->body_in >= x->framed_length));
 }
 
 bool
@@ -450,6 +464,7 @@ answer_on_body(char *bytes, size_t size, size_t n, void *ctx)
 	}
 	x->progress = ev_now(x->ask.u->loop);
 	x->bytes_in += length;
+	x->body_in += length;
 	if (budget_bytes(&x->ask.u->budget, x->budget, length, 0) != NULL) {
 		refuse(&x->refusal, CAUSE_BUDGET, "budget", "bytes-in is used up");
 		return 0;

@@ -72,6 +72,18 @@ all_was_read(const struct exchange *x)
 	return x->upload_last && x->upload_streamed == x->upload_total;
 }
 
+bool
+upload_is_open(const struct exchange *x)
+{
+	return x->has_body && !all_was_read(x);
+}
+
+bool
+upload_lacks_bytes(const struct exchange *x)
+{
+	return upload_is_open(x) && !(x->declared && x->upload_streamed == x->declared_streamed);
+}
+
 /* What the stream has to bring, by what the request declared and by what RequestEnd says. */
 static const char *
 length_fault(const struct exchange *x)

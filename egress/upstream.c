@@ -41,6 +41,14 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	while ((x = u->turn) != NULL) {
 		u->turn = x->turn_next;
 		x->listed = false;
+		/*
+		 * The origin said all that it has to say, and the rest of the request's body may
+		 * never come, or find no reader: the connection is closed, the answer is good.
+		 */
+		if (x->state == EXCHANGE_ACTIVE && answer_is_whole(x) && upload_lacks_bytes(x)) {
+			exchange_curl_done(x, CURLE_OK);
+			continue;
+		}
 		answer_turn(x);
 		if (x->refusal.cause != CAUSE_NONE)
 			exchange_fail(x);
@@ -77,6 +85,11 @@ on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 		why = x->state == EXCHANGE_RESOLVING ? NULL : time_out(x, ev_now(loop));
 		if (why == NULL)
 			continue;
+		/* What is left is libcurl's: bytes of the request that the origin does not read. */
+		if (x->state == EXCHANGE_ACTIVE && answer_is_whole(x)) {
+			exchange_curl_done(x, CURLE_OK);
+			continue;
+		}
 		refuse(&x->refusal, CAUSE_TIMEOUT, "timeout", "%s: %s", x->host, why);
 		exchange_fail(x);
 	}

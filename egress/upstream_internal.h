@@ -79,8 +79,10 @@ struct exchange {
 	unsigned status;
 	struct fields head, trailers;
 	bool head_done, answered, streaming;
-	bool answer_has_length;
+	bool answer_has_length; /* towards netproxy */
 	uint64_t answer_length;
+	bool framed; /* by a length: so many bytes are the body, as the origin sends it */
+	uint64_t framed_length, body_in;
 	bool no_body;
 	struct decoder *decoder;
 	bool scrub;
@@ -168,6 +170,8 @@ bool answer_flush(struct exchange *x);
  * ends.
  */
 struct upstream_answer answer_of(const struct exchange *x);
+/* libcurl gave us all of the answer; false also where it alone can know. */
+bool answer_is_whole(const struct exchange *x);
 /* The end of a turn of the loop: sends the head, and what is held. */
 void answer_turn(struct exchange *x);
 /* Not from libcurl's callbacks: lets libcurl go on where there is room again. */

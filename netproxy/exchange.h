@@ -81,7 +81,7 @@ struct exchange {
 	const struct exchange_events *events;
 	int fd; /* the request's stream, or -1 */
 	ev_io readable, writable;
-	bool wanted;     /* the body can be written (Stream came) */
+	bool wanted;     /* the body can be written: the stream came */
 	bool answered;   /* or refused */
 	bool streamed;   /* the answer's body comes by fd */
 	bool final;      /* the end of the answer was said */

@@ -81,7 +81,8 @@ http1_pump_body(struct http1 *h, struct http1_refusal *refusal)
 	size_t n;
 	int rc = 1;
 
-	if (!h->exchange.wanted || h->exchange.answered)
+	/* An answer that goes on may be one to what the guest still sends. */
+	if (!h->exchange.wanted || h->exchange.final)
 		return 0;
 	if (h->body == HTTP1_BODY_LENGTH && h->left == 0)
 		end_body(h);
@@ -90,7 +91,7 @@ http1_pump_body(struct http1 *h, struct http1_refusal *refusal)
 		if (n == 0) {
 			if (stream_ended(&h->c->stream))
 				return fail(refusal, "the body is shorter than was said");
-			if (h->expect_continue)
+			if (h->expect_continue && !h->head_sent)
 				http1_send(h, go_on, sizeof(go_on) - 1);
 			h->expect_continue = false;
 			return 0;

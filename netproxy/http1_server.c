@@ -225,8 +225,10 @@ http1_pump(struct conn *c)
 				conn_linger(c);
 			return;
 		}
-		if (!h->head_sent && !h->body_read && http1_pump_body(h, &refusal) < 0)
+		if (!h->body_read && http1_pump_body(h, &refusal) < 0)
 			on_bad_request(h, &refusal);
+		if (c->dead)
+			return;
 		if (!http1_flush(h))
 			return;
 		if (h->head_sent && !h->answer_done && http1_pump_answer(h) < 0) {

@@ -336,13 +336,20 @@ consumed(struct http2_stream *s, size_t n)
 	(void)nghttp2_session_consume(s->h->session, s->id, n);
 }
 
+/* Nobody reads the body any more: the answer is complete, or it is our own. */
+static bool
+is_over(const struct http2_stream *s)
+{
+	return s->exchange.final || (s->responded && s->exchange.pending == NULL);
+}
+
 void
 http2_add_body(struct http2_stream *s, const uint8_t *bytes, size_t n)
 {
 	struct netproxy *np = s->h->c->np;
 
-	/* Nobody reads it any more: it only fills the windows. */
-	if (s->exchange.answered || s->responded) {
+	/* It only fills the windows. */
+	if (is_over(s)) {
 		consumed(s, n);
 		return;
 	}
@@ -390,7 +397,7 @@ http2_pump_body(struct http2_stream *s)
 
 	if (s->end_said || !s->started)
 		return;
-	if (s->exchange.answered || s->responded) {
+	if (is_over(s)) {
 		size_t left = s->body_n - s->body_at;
 
 		drop_body(s);

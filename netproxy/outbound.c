@@ -279,7 +279,7 @@ get_headers(struct http_field *out, Gondolin__OutboundHeader **headers, size_t n
 	return *size <= OUTBOUND_HEAD_MAX ? 0 : -EPROTO;
 }
 
-/* Takes the stream's descriptor. */
+/* Takes the stream's descriptor: the request's body, where it has more, may be written. */
 static void
 take_stream(struct exchange *e, int *fd)
 {
@@ -289,6 +289,7 @@ take_stream(struct exchange *e, int *fd)
 	e->fd = *fd;
 	*fd = -1;
 	e->outbound->n_fds++;
+	e->wanted = true;
 }
 
 static int
@@ -305,7 +306,6 @@ on_stream(void *ctx, const void *body, int *fds, size_t n_fds)
 	if (p->exchange->fd >= 0 || p->exchange->answered)
 		return -EPROTO;
 	take_stream(p->exchange, &fds[0]);
-	p->exchange->wanted = true;
 	p->exchange->events->moved(p->exchange);
 	return 0;
 }

@@ -4,8 +4,11 @@
 test_hostile.py DRIVER EGRESS
 """
 import os
+import ssl
+import struct
 import sys
 import tempfile
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -121,6 +124,127 @@ class Hostile(unittest.TestCase):
             a = e.get(path="/%d/%d" % (head, trailers), **q)
             self.assertEqual((a.get("status"), a["body"], a.get("cause", 0)), (200, "x", 0), (head, trailers))
             self.assertEqual((len(a["headers"]), len(a["trailers"])), (head, trailers))
+
+    # ---- Answers that come before the request's body is through ----
+
+    def stream(self, e, q, **more):
+        """Asks with a body that is not there yet."""
+        return e.ask(**dict(dict(q, method="POST", has_body=True, end=False), **more))
+
+    def whole(self, e, id):
+        """The whole answer, wherever the stream's descriptor came."""
+        a = e.take("answer", "refused", id=id)
+        self.assertEqual(a["event"], "answer", a)
+        end = a if a["end"] else e.take("end", id=id)
+        self.assertEqual(end.get("cause", 0), 0, end)
+        return a["status"], a["body"] + ("" if a["end"] else end["body"] + end.get("text", ""))
+
+    def test_answer_before_the_body(self):
+        """It is complete: the guest gets it, whatever becomes of the body."""
+        answers = {"/length": (OK, "ok"), "/none": (b"HTTP/1.1 204 No\r\n\r\n", ""),
+                   "/no": (b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno", "no"),
+                   "/empty": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "")}
+
+        def serve(o, connection):
+            head = o.take(connection)
+            connection.sendall(answers[head.split()[1].decode()][0])
+            o.take(connection, None)
+
+        _, e, q = self.plain(serve)
+        for path, (bytes, body) in answers.items():
+            for length in (None, 100000):
+                for wait in (True, False):
+                    id = self.stream(e, q, path=path, has_length=length is not None, length=length or 0)
+                    if wait:
+                        e.take("stream", id=id)
+                    self.assertEqual(self.whole(e, id), (int(bytes[9:12]), body), path)
+        self.assertFalse([k for k in e.kept if k["event"] == "stream" and k["id"] > id])
+
+    def test_answer_before_the_request(self):
+        """Behind the handshake's last bytes: the stream comes with the answer, and no other after it."""
+        answered = threading.Event()
+
+        def serve(o, connection):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.leaf, self.key)
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            from_peer, to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(from_peer, to_peer, server_side=True)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(to_peer.read())
+                    from_peer.write(connection.recv(65536))
+            tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+            connection.sendall(to_peer.read())
+            answered.wait(60)
+            tls.write(b"y" * 50)
+            connection.sendall(to_peer.read())
+            o.take(connection, None)
+
+        o = self.origin(serve)
+        e = self.egress(("https", "one.test", o.port))
+        id = self.stream(e, dict(host="one.test", port=o.port), has_length=True, length=100000)
+        events = []
+        while "end" not in events:
+            x = e.take("stream", "answer", "refused", "end", id=id)
+            events.append(x["event"])
+            if x["event"] == "answer":
+                answered.set()
+                self.assertTrue(x["streamed"])
+        self.assertIn(events, (["answer", "end"], ["stream", "answer", "end"]))
+
+    def test_both_ways_at_once(self):
+        """An answer that goes on does not end the request."""
+        def serve(o, connection):
+            o.take(connection)
+            o.read.append(b"")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for word in (b"part0", b"part1", b"part2", b"0\r\n\r\n"):
+                connection.sendall(b"5\r\nready\r\n")
+                while word not in o.read[-1]:
+                    o.read[-1] += connection.recv(65536)
+            connection.sendall(b"0\r\n\r\n")
+
+        o, e, q = self.plain(serve)
+        id = self.stream(e, q)
+        self.assertTrue(e.take("answer", id=id)["streamed"])
+        for n in range(3):
+            e.say(op="feed", id=id, count=1, text="part%d" % n)
+        e.say(op="end", id=id, length=15)
+        end = e.take("end", id=id)
+        self.assertEqual((end["cause"], end["text"][-5:]), (0, "ready"))
+
+    def test_http2_answer_before_the_body(self):
+        """The same by frames; :status 200, then content-length 2 (RFC 7541 6.1, 6.2.2)."""
+        def frame(kind, flags, stream, payload=b""):
+            return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+        def serve(o, connection):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.leaf, self.key)
+            context.set_alpn_protocols(["h2"])
+            with context.wrap_socket(connection, server_side=True) as tls:
+                tls.sendall(frame(4, 0, 0))
+                held = b""
+                while data := tls.recv(65536):
+                    held += data
+                    held = held.removeprefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                    while len(held) >= 9 and len(held) >= 9 + int.from_bytes(held[:3], "big"):
+                        n, kind, stream = int.from_bytes(held[:3], "big"), held[3], int.from_bytes(held[5:9], "big")
+                        held = held[9 + n:]
+                        o.read.append((kind, stream))
+                        if kind == 1:
+                            tls.sendall(frame(1, 4, stream, b"\x88\x0f\x0d\x012") + frame(0, 1, stream, b"ok"))
+
+        o = self.origin(serve)
+        e = self.egress(("https", "one.test", o.port))
+        for length in (None, 100000):
+            id = self.stream(e, dict(host="one.test", port=o.port), has_length=length is not None, length=length or 0)
+            self.assertEqual(self.whole(e, id), (200, "ok"))
+        self.assertEqual([stream for kind, stream in o.read if kind == 1], [1, 3])  # of one connection
 
 
 if __name__ == "__main__":

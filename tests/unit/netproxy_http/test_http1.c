@@ -270,6 +270,75 @@ test_streamed_answers(void)
 	}
 }
 
+/* An answer that goes on leaves the request going on; one that is complete ends it. */
+static void
+test_early_answers(void)
+{
+	static const char body[] = "3\r\nabc\r\n";
+	Gondolin__NetproxyToEgress *m;
+	char got[16] = "";
+	int pair[2];
+	uint64_t id;
+
+	/* The stream before the answer, and by the answer. */
+	for (int i = 0; i < 2; i++) {
+		guest_open(http1_start);
+		guest_text(HEAD "Transfer-Encoding: chunked\r\n\r\n");
+		id = guest_request();
+		pair_of(pair);
+		if (i == 0)
+			guest_say_stream(id, pair[0]);
+		guest_say_answer(
+		    id, &(struct reply){.status = 200, .streamed = true}, i == 0 ? -1 : pair[0]);
+		starts("HTTP/1.1 200 OK\r\n");
+		guest_text(body);
+		CU_ASSERT_EQUAL(read(pair[1], got, sizeof(got)), 3);
+		CU_ASSERT_EQUAL(write(pair[1], "one", 3), 3);
+		guest_turn();
+		has("0003\r\none\r\n");
+		guest_text(body);
+		CU_ASSERT_EQUAL(read(pair[1], got, sizeof(got)), 3);
+		guest_text("0\r\n\r\n");
+		m = guest_heard();
+		CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+		CU_ASSERT_EQUAL_FATAL(m->body_case, GONDOLIN__NETPROXY_TO_EGRESS__BODY_REQUEST_END);
+		CU_ASSERT_EQUAL(m->request_end->length, 6);
+		guest_free(m);
+		guest_say_end(id, 3, &(struct reply){0}, 0);
+		has("\r\n0\r\n\r\n");
+		CU_ASSERT_FALSE(guest.edge_ended || proxy_flow.aborted);
+		close(pair[0]);
+		close(pair[1]);
+		guest_close();
+	}
+	/* Complete: the guest is told that the connection ends, and nothing more is taken. */
+	guest_open(http1_start);
+	guest_text(HEAD "Transfer-Encoding: chunked\r\n\r\n");
+	id = guest_request();
+	pair_of(pair);
+	guest_say_stream(id, pair[0]);
+	guest_say_answer(id, &(struct reply){.status = 200, .body = "ok", .end = true}, -1);
+	has("connection: close\r\n");
+	guest_text(body);
+	CU_ASSERT_TRUE(read(pair[1], got, sizeof(got)) <= 0);
+	CU_ASSERT_FALSE(guest.edge_ended || proxy_flow.aborted);
+	close(pair[1]);
+	close(pair[0]);
+	guest_close();
+	/* A body that breaks off behind the answer's head: there is no second one. */
+	guest_open(http1_start);
+	guest_text(HEAD "Transfer-Encoding: chunked\r\n\r\n");
+	id = guest_request();
+	pair_of(pair);
+	guest_say_answer(id, &(struct reply){.status = 200, .streamed = true}, pair[0]);
+	guest_text("x\r\n");
+	CU_ASSERT_TRUE(proxy_flow.aborted);
+	CU_ASSERT_PTR_NULL(strstr(guest_read(), "400"));
+	close(pair[0]);
+	close(pair[1]);
+	guest_close();
+}
+
 /* Trailers of a streamed answer wait for the body's last byte. */
 static void
 test_trailers_wait(void)
@@ -508,6 +577,7 @@ CU_TestInfo http1_tests[] = {
     {"a chunked upload", test_chunked_upload},
     {"broken bodies", test_broken_bodies},
     {"streamed answers", test_streamed_answers},
+    {"early answers", test_early_answers},
     {"trailers wait for the body", test_trailers_wait},
     {"the rest of a body", test_rest},
     {"chunks in little room", test_chunks_in_little_room},

@@ -416,6 +416,42 @@ test_early_answer(void)
 	finish();
 }
 
+/* An answer that goes on leaves the request going on. */
+static void
+test_both_ways(void)
+{
+	struct upload u = {.left = 3000000};
+	nghttp2_data_provider body = body_of(&u);
+	static char got[65536];
+	size_t sum = 0;
+	ssize_t n;
+	int pair[2];
+	uint64_t id;
+
+	begin();
+	(void)ask(POST, &body);
+	id = guest_request();
+	CU_ASSERT_EQUAL_FATAL(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	guest_say_answer(id, &(struct reply){.status = 200, .streamed = true}, pair[0]);
+	CU_ASSERT_EQUAL(write(pair[1], "one ", 4), 4);
+	for (unsigned i = 0; i < 1000 && sum < 3000000; i++) {
+		while ((n = read(pair[1], got, sizeof(got))) > 0)
+			sum += (size_t)n;
+		talk();
+	}
+	CU_ASSERT_EQUAL(sum, 3000000);
+	CU_ASSERT_EQUAL(of(1)->status, 200);
+	CU_ASSERT_EQUAL(write(pair[1], "two", 3), 3);
+	guest_say_end(id, 7, &(struct reply){0}, 0);
+	talk();
+	CU_ASSERT_STRING_EQUAL(of(1)->data, "one two");
+	CU_ASSERT_EQUAL(of(1)->error, NGHTTP2_NO_ERROR);
+	close(pair[0]);
+	close(pair[1]);
+	finish();
+}
+
 /* More than all connections together may hold: that stream ends. */
 static void
 test_too_much_body(void)
@@ -643,6 +679,7 @@ CU_TestInfo http2_tests[] = {
     {"cookies, Host and OPTIONS *", test_fields},
     {"an upload and its answer", test_upload},
     {"an answer before the body", test_early_answer},
+    {"both ways at once", test_both_ways},
     {"more body than all may hold", test_too_much_body},
     {"more answers than all may hold", test_too_much_answer},
     {"answers", test_answers},
