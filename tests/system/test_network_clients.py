@@ -33,7 +33,9 @@ f=/host/etc/ssl/certs/ca-certificates.crt
 SOCKET = """
 import base64, os, socket, ssl, struct, sys
 host, port = sys.argv[1], int(sys.argv[2])
-s = ssl.create_default_context().wrap_socket(socket.create_connection((host, port)), server_hostname=host)
+family = {"4": socket.AF_INET, "6": socket.AF_INET6}[sys.argv[3]]
+address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4]
+s = ssl.create_default_context().wrap_socket(socket.create_connection(address[:2]), server_hostname=host)
 key = base64.b64encode(os.urandom(16)).decode()
 s.sendall(f"GET /socket HTTP/1.1\\r\\nHost: {host}:{port}\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n"
           f"Sec-WebSocket-Key: {key}\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n".encode())
@@ -61,6 +63,14 @@ const text = async (u, o) => (await (await fetch(u, o)).text()).trim();
   console.log(await text(`https://odd.test:${odd}/echo`, {method: 'POST', body: 'from node'}));
   console.log((await fetch(`https://secret.test:${tls}/`)).headers.get('x-gondolin-denied'));
 })();
+"""
+
+NODE_SOCKET = """
+const s = new WebSocket(`wss://odd.test:${process.argv[1]}/socket`);
+s.onopen = () => s.send('from node');
+s.onmessage = e => { console.log(e.data); s.close(1000); };
+s.onclose = e => console.log('closed', e.wasClean);
+s.onerror = e => { console.log('error', e.message); process.exitCode = 1; };
 """
 
 
@@ -114,6 +124,14 @@ def make_repository(path):
     git("-c", "user.name=test", "-c", "user.email=test@origin.test", "commit", "-q", "-m", "first", cwd=work)
     git("push", "-q", str(path), "main", cwd=work)
     shutil.rmtree(work)
+
+
+def node_says(flags, expression):
+    """What this host's node makes of it, or None."""
+    if not os.path.exists("/usr/bin/node"):
+        return None
+    r = subprocess.run(["/usr/bin/node", *flags, "-p", expression], capture_output=True, text=True, check=False)
+    return r.stdout.strip() if r.returncode == 0 else None
 
 
 class Clients(OneSandbox):
@@ -202,22 +220,22 @@ wget -q -O - {self.http}/seen""")
         lines = self.host(f"""
 for v in "--http1.1 -4" "--http2 -6"; do curl -sS $v -o got {self.https}/large; sha256sum <got; done
 curl -sS -6 -o plain {self.http}/large; sha256sum <plain
-for v in --http1.1 --http2 "-H Expect:100-continue" "--http1.1 -H Transfer-Encoding:chunked"; do
+for v in "--http1.1 -4" "--http2 -6" "-6 -H Expect:100-continue" "-4 --http1.1 -H Transfer-Encoding:chunked"; do
   i=$((i + 1)); curl -sS $v -T got -o /dev/null -w '%{{http_code}}\\n' {self.https}/put/$i; done
-head -c 1000000 got >part; curl -sS -C - -o part -w '%{{http_code}} %{{size_download}}\\n' {self.https}/large
-sha256sum <part; curl -sS -r 5-9 {self.https}/large | od -An -tx1""")
+for f in -4 -6; do head -c 1000000 got >part; curl -sS $f -C - -o part -w '%{{http_code}} %{{size_download}}\\n' {self.https}/large
+sha256sum <part; done; curl -sS -r 5-9 {self.https}/large | od -An -tx1""")
         self.assertEqual([line.split()[0] for line in lines[:3]], [digest] * 3)
         self.assertEqual(lines[3:7], ["201"] * 4)
         for i in range(1, 5):
             self.assertEqual((WORLD.directory / f"files/put/{i}").read_bytes(), LARGE, i)
-        self.assertEqual(lines[7], f"206 {len(LARGE) - 1000000}")
-        self.assertEqual(lines[8].split()[0], digest)
-        self.assertEqual(lines[9].strip(), LARGE[5:10].hex(" "))
+        for resumed, part in (lines[7:9], lines[9:11]):
+            self.assertEqual((resumed, part.split()[0]), (f"206 {len(LARGE) - 1000000}", digest))
+        self.assertEqual(lines[11].strip(), LARGE[5:10].hex(" "))
 
     def test_trailers(self):
         """As gRPC needs them: after the body, with TE: trailers asked for."""
-        lines = self.host(f"curl -sS --http2 -H 'te: trailers' -d 12345 -D - {self.odd}/trailers; "
-                          f"curl -sS --http1.1 -H 'te: trailers' -D - {self.odd}/trailers")
+        lines = self.host(f"curl -sS -6 --http2 -H 'te: trailers' -d 12345 -D - {self.odd}/trailers; "
+                          f"curl -sS -4 --http1.1 -H 'te: trailers' -D - {self.odd}/trailers")
         first, second = "\n".join(lines).split("HTTP/")[1:]
         for text, trailer in ((first, "of 5"), (second, "of 0")):
             head, _, rest = text.partition("\n\n")
@@ -228,9 +246,10 @@ sha256sum <part; curl -sS -r 5-9 {self.https}/large | od -An -tx1""")
         self.need("git")
         lines = self.host(f"""
 export GIT_CONFIG_GLOBAL=/dev/null GIT_TERMINAL_PROMPT=0
-git clone -q {self.odd}/git/project.git; cd project; cat file; sha256sum <large
+git clone -q --ipv4 {self.odd}/git/project.git; cd project; cat file; sha256sum <large
 echo second >>file; head -c 2000000 /dev/urandom >more; git add .
-git -c user.name=guest -c user.email=guest@guest.test commit -q -m second; git push -q origin main
+git -c user.name=guest -c user.email=guest@guest.test commit -q -m second; git push -q --ipv6 origin main
+git push -q --ipv4 origin main:again; git fetch -q --ipv6 origin again
 git rev-parse HEAD; sha256sum <more""")
         self.assertEqual(lines[:2], ["first", hashlib.sha256(LARGE[:1 << 20]).hexdigest() + "  -"])
         path = WORLD.directory / "repositories" / "project.git"
@@ -250,8 +269,12 @@ import sys, urllib.request
 print(urllib.request.urlopen('{self.https}/seen').read().decode().strip())
 sys.path.insert(0, '/mnt/pip')
 from pip._vendor import requests
-s = requests.Session()
-print(s.get('{self.https}/seen').text.strip(), s.post('{self.odd}/echo', data=b'posted').text)
+from pip._vendor.urllib3.util import connection
+import socket
+for family in socket.AF_INET, socket.AF_INET6:
+    connection.allowed_gai_family = lambda: family
+    s = requests.Session()
+    print(s.get('{self.https}/seen').text.strip(), s.post('{self.odd}/echo', data=b'posted').text)
 r = s.get('https://secret.test:{WORLD.tls}/x')
 print(r.status_code, r.headers['x-gondolin-denied'], flush=True)
 from pip._internal.cli.main import main
@@ -259,19 +282,30 @@ sys.exit(main('--disable-pip-version-check --no-cache-dir download -q -d got --n
               '--index-url {self.https}/simple little'.split()))
 "
 ls got""")
-        self.assertEqual(lines, ["https origin.test HTTP/2.0 GET", "https origin.test HTTP/2.0 GET posted",
+        self.assertEqual(lines, ["https origin.test HTTP/2.0 GET", *["https origin.test HTTP/2.0 GET posted"] * 2,
                                  "403 not-allowed", "little-1.0-py3-none-any.whl"])
 
     def test_websocket(self):
-        lines = self.host('/usr/bin/python3 -B -c "$1" odd.test "$2"', SOCKET, WORLD.odd_port)
-        self.assertEqual(lines, ["HTTP/1.1 101 Switching Protocols", "HELLO", "X" * 300, r"b'\x88\x00'"])
+        lines = self.host('for f in 4 6; do /usr/bin/python3 -B -c "$1" odd.test "$2" $f; done', SOCKET, WORLD.odd_port)
+        self.assertEqual(lines, ["HTTP/1.1 101 Switching Protocols", "HELLO", "X" * 300, r"b'\x88\x00'"] * 2)
 
     def test_node(self):
         if not os.path.exists("/usr/bin/node"):
             self.skipTest("this host has no /usr/bin/node")
-        lines = self.host('/usr/bin/node -e "$1" -- "$2" "$3" "$4"', NODE, WORLD.plain, WORLD.tls, WORLD.odd_port)
+        lines = self.host('for o in ipv4first verbatim; do '
+                          '/usr/bin/node --dns-result-order=$o -e "$1" -- "$2" "$3" "$4"; done', NODE, WORLD.plain, WORLD.tls,
+                          WORLD.odd_port)
         self.assertEqual(lines, ["http origin.test HTTP/1.1 GET", "https origin.test HTTP/2.0 GET", "from node",
-                                 "not-allowed"])
+                                 "not-allowed"] * 2)
+
+    def test_node_websocket(self):
+        flags = [] if node_says([], "typeof WebSocket") == "function" else ["--experimental-websocket"]
+        if node_says(flags, "typeof WebSocket") != "function":
+            self.skipTest("this host has no /usr/bin/node with a WebSocket")
+        lines = self.host('for o in ipv4first verbatim; do '
+                          '/usr/bin/node $3 --dns-result-order=$o -e "$1" -- "$2" 2>/dev/null; done', NODE_SOCKET, WORLD.odd_port,
+                          *flags)
+        self.assertEqual(lines, ["FROM NODE", "closed true"] * 2)
 
     def test_wget(self):
         self.need("wget")
@@ -282,7 +316,7 @@ head -c 3000000 got >large; wget -q -c --ca-certificate=$SSL_CERT_FILE {self.htt
 
     def test_openssl(self):
         lines = self.host(f"""
-for v in tls1_2 tls1_3; do echo Q | openssl s_client -brief -$v -alpn h2,http/1.1 -verify_return_error \
+for v in "tls1_2 -4" "tls1_3 -6"; do echo Q | openssl s_client -brief -$v -alpn h2,http/1.1 -verify_return_error \
   -verify_hostname origin.test -servername origin.test -connect origin.test:{WORLD.tls} 2>&1; done
 echo Q | openssl s_client -tls1_1 -cipher ALL:@SECLEVEL=0 -connect origin.test:{WORLD.tls} >/dev/null 2>&1 || echo old""")
         text = "\n".join(lines)
