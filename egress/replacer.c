@@ -224,16 +224,47 @@ settle(struct replacer *r, uint64_t until, struct buffer *out)
 	}
 }
 
+/* The length of an escape where neither it nor what it stands for begins a needle; else 0. */
+static size_t
+plain_escape(const struct needles *set, const uint8_t *b, size_t n)
+{
+	enum notation notation = (enum notation)__builtin_ctz(set->escapes[b[0]]);
+	size_t k = 0, made = 0, i;
+	enum unescaped what;
+	uint8_t bytes[4];
+
+	do {
+		if (k == n || set->first[b[k]] != 0)
+			return 0;
+		what = unescape(notation, b, ++k, bytes, &made);
+	} while (what == UNESCAPED_MORE);
+	if (what == UNESCAPED_NONE)
+		return 1;
+	for (i = 0; i < made; i++)
+		if (set->first[bytes[i]] != 0)
+			return 0;
+	return k;
+}
+
 /* Bytes that begin nothing; where nothing is begun they need not be looked at. */
 static size_t
 plain(const struct replacer *r, const uint8_t *b, size_t n)
 {
-	size_t i;
+	const struct needles *set = r->set;
+	size_t i = 0, k;
 
 	if (r->raw != 0 || r->apart != 0)
 		return 0;
-	for (i = 0; i < n && r->set->plain[b[i]]; i++)
-		;
+	while (i < n) {
+		if (set->plain[b[i]]) {
+			i++;
+			continue;
+		}
+		k = set->first[b[i]] == 0 ? plain_escape(set, b + i, n - i) : 0;
+		if (k == 0)
+			break;
+		i += k;
+	}
 	return i;
 }
 

@@ -100,18 +100,17 @@ add_base64(struct needles *set, const struct secret *s, uint32_t tag, size_t bef
 	buffer_wipe(&text);
 }
 
-/* As a JSON string (RFC 8259 7), with the slash escaped or not. */
+/* As a form has it, where a space is a plus sign; other bytes are as they are, or escaped. */
 static void
-add_json(struct needles *set, const struct secret *s, uint32_t tag, bool slash)
+add_form(struct needles *set, const struct secret *s, uint32_t tag)
 {
 	struct buffer text = {0};
 	size_t i;
 
-	for (i = 0; i < s->length; i++) {
-		if (s->value[i] == '"' || s->value[i] == '\\' || (slash && s->value[i] == '/'))
-			buffer_add(&text, "\\", 1);
-		buffer_add(&text, &s->value[i], 1);
-	}
+	buffer_add(&text, s->value, s->length);
+	for (i = 0; i < text.length; i++)
+		if (text.bytes[i] == ' ')
+			text.bytes[i] = '+';
 	needles_add(set, text.bytes, text.length, tag, s->placeholder, PLACEHOLDER_LENGTH);
 	buffer_wipe(&text);
 }
@@ -122,8 +121,7 @@ add_incoming(struct needles *set, const struct secret *s, uint32_t tag)
 	size_t before;
 
 	needles_add(set, s->value, s->length, tag, s->placeholder, PLACEHOLDER_LENGTH);
-	add_json(set, s, tag, false);
-	add_json(set, s, tag, true);
+	add_form(set, s, tag);
 	for (before = 0; before < 3; before++) {
 		add_base64(set, s, tag, before, false);
 		add_base64(set, s, tag, before, true);

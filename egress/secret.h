@@ -6,10 +6,11 @@
  * they are.  A placeholder of ours anywhere else than where it may be replaced refuses the request,
  * so that a mistake is seen; the placeholder's own text is no secret.
  *
- * In answers of a secret's hosts, on any port and scheme, the value is looked for as it is, with
- * percent escapes, as a JSON string escapes it, and in base64 of either alphabet in all three
- * alignments (of which up to three characters at the ends also hold bits of what is beside it, and
- * stay).  The placeholder takes its place.
+ * In answers of a secret's hosts, on any port and scheme, the value is looked for as it is, as a
+ * form has it (a space is a plus sign), and in base64 of either alphabet in all three alignments
+ * (of which up to three characters at the ends also hold bits of what is beside it, and stay); and
+ * each of these with any of its characters escaped as in a URL, a JSON string or HTML, of one kind
+ * at a time (unescape.h). The placeholder takes its place.
  */
 #ifndef GONDOLIN_EGRESS_SECRET_H
 #define GONDOLIN_EGRESS_SECRET_H

@@ -3,7 +3,9 @@
 import base64
 import gzip
 import hashlib
+import html
 import http.server
+import json
 import os
 import socket
 import ssl
@@ -75,6 +77,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text, extra = zlib.compress(text), extra + [("Content-Encoding", "deflate")]
         if kind == "zstd":
             extra = extra + [("Content-Encoding", "zstd")]
+        if kind == "json":
+            text = json.dumps(text.decode("latin-1")).replace("+", "\\u002B").replace("&", "\\u0026").encode()
+        if kind == "javascript":
+            text = b"".join(b"\\x%02x" % c for c in text)
+        if kind == "html":
+            text = html.escape(text.decode("latin-1")).replace("+", "&#43;").replace("/", "&#x2F;").encode()
         if kind == "base64":
             text = base64.b64encode(text)
         self.answer(text, headers=extra)

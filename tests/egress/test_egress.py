@@ -302,7 +302,7 @@ class Test(unittest.TestCase):
         basic = "Basic " + base64.b64encode(("u:" + PLACEHOLDER).encode()).decode()
         for value, sent in (("Bearer " + PLACEHOLDER, "Bearer " + SECRET),
                             (basic, "Basic " + base64.b64encode(("u:" + SECRET).encode()).decode())):
-            for kind in ("", "?gzip", "?deflate", "?base64"):
+            for kind in ("", "?gzip", "?deflate", "?base64", "?json", "?javascript", "?html"):
                 self.tls.seen.clear()
                 a = self.auth(value, path="/echo" + kind)
                 self.assertEqual(a["status"], 200, a)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The scrubber on an upstream's bytes: the first byte says how they are cut, the second how they
- * are encoded, the third which secrets there are.  However they are cut the output is what the
+ * are encoded, the next two which secrets there are.  However they are cut the output is what the
  * oracle makes of them, and no secret is in it.
  */
 #include <stdint.h>
@@ -24,6 +24,14 @@ static const struct scrub_needle needles[] = {
     {"6aa", 5, "[u]"},
     {"aab%61aabaaabababababab", 6, "[v]"},
     {"%61%62", 7, "[w]"},
+    {"a\"/b&", 8, "(a)"},
+    {"\"/b", 9, "(b)"},
+    {"b&amp;\\\\", 10, "(c)"},
+    {"\\u0061&", 11, "(d)"},
+    {"<\xc3\xa9\xf0\x9f\x98\x80>", 12, "(e)"},
+    {"\xf0\x9f\x98\x80", 13, "(f)"},
+    {"&&&&&&&&", 14, "(g)"},
+    {"'\n\t'&#38;", 15, "(h)"},
 };
 
 #define N_NEEDLES (sizeof(needles) / sizeof(needles[0]))
@@ -100,13 +108,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned which;
 	long made;
 
-	if (size < 3)
+	if (size < 4)
 		return 0;
 	piece = data[0] % 64u + 1;
 	coding = (enum coding)(data[1] % CODING_UNKNOWN);
-	which = data[2];
-	data += 3;
-	size -= 3;
+	which = data[2] | (unsigned)data[3] << 8;
+	data += 4;
+	size -= 4;
 	if (coding == CODING_IDENTITY) {
 		check(data, size < TEXT_MAX ? size : TEXT_MAX, piece, which);
 		return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets in requests and answers. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "egress/secret.h"
@@ -149,12 +150,61 @@ test_answers(void)
 	}
 	out.length = 0;
 	set = secrets_for(&s, true, "one.example", 443);
-	CU_ASSERT_EQUAL(secrets_scrub_value(set, "va\\/lue\\\"+&1", 12, &out), 1);
-	CU_ASSERT_EQUAL(secrets_scrub_value(set, "va%2flue%22%2b%261", 18, &out), 1);
 	CU_ASSERT_EQUAL(secrets_scrub_value(set, VALUE2, strlen(VALUE2), &out), 0);
 	buffer_clear(&out);
 	buffer_clear(&text);
 	buffer_clear(&plain);
+	secrets_clear(&s);
+}
+
+/* As the usual encoders write them. */
+static const char *const spellings[] = {
+    "va/lue\"+&1 <\xc3\xa9\xf0\x9f\x98\x80>'\\",
+    "va\\/lue\\\"+&1 <\xc3\xa9\xf0\x9f\x98\x80>'\\\\",                 /* a JSON string */
+    "va/lue\\\"+\\u00261 \\u003c\xc3\xa9\xf0\x9f\x98\x80\\u003e'\\\\", /* Go */
+    "va/lue\\u0022\\u002B\\u00261 \\u003C\\u00E9\\uD83D\\uDE00\\u003E\\u0027\\\\", /* .NET */
+    "va\\/lue\\\"+&1 <\\u00e9\\ud83d\\ude00>'\\\\",                                /* PHP, Python */
+    "va/lue\\x22\\x2b\\x261 \\x3c\\xc3\\xa9\\xf0\\x9f\\x98\\x80\\x3e\\'\\\\",      /* bytes */
+    "va/lue&quot;+&amp;1 &lt;\xc3\xa9\xf0\x9f\x98\x80&gt;&#39;\\",
+    "va&#x2F;lue&#34;&#43;&amp;1 &#60;&#xe9;&#x1F600;&#062;&apos;&#x5C;",
+    "va%2Flue%22%2B%261%20%3C%C3%A9%F0%9F%98%80%3E%27%5C",
+    "va%2flue%22%2b%261+%3c%c3%a9%f0%9f%98%80%3e%27%5c", /* a form */
+    "va\\u002flue\\u0022+\\u00261\\u0020\\x3c\\u00e9\\ud83d\\ude00\\u003e'\\u005c",
+};
+
+static void
+test_spellings(void)
+{
+	struct buffer out = {0}, text = {0}, plain = {0};
+	const struct secret_set *set;
+	struct secrets s;
+	char escape[8];
+	size_t i;
+
+	secrets_init(&s);
+	add(&s, "ONE", spellings[0], ONE, "one.example", SECRET_HEADER, false);
+	set = secrets_for(&s, true, "one.example", 443);
+	for (i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+		out.length = text.length = 0;
+		buffer_add(&text, "{\"", 2);
+		buffer_add(&text, spellings[i], strlen(spellings[i]));
+		buffer_add(&text, "\"}", 2);
+		CU_ASSERT_EQUAL(secrets_scrub_value(set, text.bytes, text.length, &out), 1);
+		CU_ASSERT(out.length == PLACEHOLDER_LENGTH + 4 &&
+			  memcmp(out.bytes, "{\"" ONE "\"}", out.length) == 0);
+	}
+	/* base64 with each of its characters escaped */
+	out.length = text.length = 0;
+	base64_encode(spellings[0], strlen(spellings[0]), &plain);
+	for (i = 0; i < plain.length; i++) {
+		snprintf(escape, sizeof(escape), "\\u%04x", plain.bytes[i]);
+		buffer_add(&text, escape, 6);
+	}
+	CU_ASSERT_EQUAL(secrets_scrub_value(set, text.bytes, text.length, &out), 1);
+	CU_ASSERT(out.length < PLACEHOLDER_LENGTH + 36);
+	buffer_clear(&plain);
+	buffer_clear(&out);
+	buffer_clear(&text);
 	secrets_clear(&s);
 }
 
@@ -193,6 +243,7 @@ CU_TestInfo secret_tests[] = {
     {"requests", test_requests},
     {"basic credentials", test_basic},
     {"answers", test_answers},
+    {"spellings", test_spellings},
     {"values that are refused", test_refused_secrets},
     {"base64", test_base64},
     CU_TEST_INFO_NULL,
