@@ -178,9 +178,7 @@ set_size(struct host *h, struct host_node *n, struct vfs_handle *handle, uint64_
 	}
 	if (fd < 0)
 		return fd;
-	error = host_charge(h, fd, size);
-	if (error == 0 && ftruncate(fd, (off_t)size) < 0)
-		error = -errno;
+	error = host_truncate(h, fd, size);
 	if (opened)
 		close(fd);
 	return error;
@@ -305,12 +303,12 @@ host_statfs(struct vfs_provider *p, struct vfs_node *node, struct vfs_statfs *ou
 	out->frsize = (uint32_t)(st.f_frsize > 0 ? st.f_frsize : st.f_bsize);
 	out->namelen = VFS_NAME_MAX;
 	if (h->config.bytes > 0) {
-		left = (h->config.bytes - h->bytes_added) / out->frsize;
+		left = (h->config.bytes - h->ledger.bytes) / out->frsize;
 		out->bavail = out->bavail < left ? out->bavail : left;
 		out->bfree = out->bfree < left ? out->bfree : left;
 	}
 	if (h->config.inodes > 0) {
-		left = h->config.inodes - h->inodes_added;
+		left = h->config.inodes - h->ledger.inodes;
 		out->ffree = out->ffree < left ? out->ffree : left;
 	}
 	return 0;

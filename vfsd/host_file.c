@@ -51,10 +51,10 @@ host_close(struct vfs_provider *p, struct vfs_handle *handle)
 {
 	struct host_handle *hh = HANDLE(handle), **at = &NODE(handle->node)->handles;
 
-	(void)p;
 	while (*at != hh)
 		at = &(*at)->next;
 	*at = hh->next;
+	host_closing(HOST(p), NODE(handle->node), hh->fd);
 	close(hh->fd);
 	free(hh->listing);
 	vfs_node_put(hh->base.node);
@@ -80,7 +80,7 @@ host_open(struct vfs_provider *p, struct vfs_node *node, int flags, struct vfs_h
 {
 	struct host *h = HOST(p);
 	struct host_node *n = NODE(node);
-	int mode = flags & O_ACCMODE, fd;
+	int mode = flags & O_ACCMODE, fd, error;
 	struct statx st;
 	uint32_t stamp;
 
@@ -91,9 +91,8 @@ host_open(struct vfs_provider *p, struct vfs_node *node, int flags, struct vfs_h
 	fd = host_node_open(h, n, mode, &st);
 	if (fd < 0)
 		return fd;
-	if ((flags & O_TRUNC) && ftruncate(fd, 0) < 0) {
-		int error = -errno;
-
+	error = flags & O_TRUNC ? host_truncate(h, fd, 0) : 0;
+	if (error != 0) {
 		close(fd);
 		return error;
 	}
@@ -129,18 +128,23 @@ host_write(struct vfs_provider *p, struct vfs_handle *handle, const void *bytes,
 {
 	struct host *h = HOST(p);
 	struct iovec part = {.iov_len = size};
+	bool append = flags & VFS_WRITE_APPEND;
+	int fd = HANDLE(handle)->fd, error;
+	struct host_charge charge;
 	struct owner_key key;
 	ssize_t n;
-	int error;
 
-	error = host_charge(h, HANDLE(handle)->fd, offset + size);
+	/* Appending, the kernel takes no notice of the offset; nor do we. */
+	error = host_charge(h, fd, append ? HOST_AT_END : offset, size, &charge);
 	if (error != 0)
 		return error;
 	memcpy(&part.iov_base, &bytes, sizeof(bytes)); /* pwritev2 does not write there */
-	n = pwritev2(
-	    HANDLE(handle)->fd, &part, 1, (off_t)offset, flags & VFS_WRITE_APPEND ? RWF_APPEND : 0);
-	if (n < 0)
-		return -errno;
+	n = pwritev2(fd, &part, 1, (off_t)offset, append ? RWF_APPEND : 0);
+	error = n < 0 ? -errno : 0;
+	if (n < (ssize_t)size)
+		host_uncharge(h, fd, &charge);
+	if (error != 0)
+		return error;
 	if ((flags & VFS_WRITE_KILL_PRIVILEGE) && h->owners.entries.used > 0) {
 		key = host_node_key(NODE(handle->node));
 		owner_kill_privilege(&h->owners, &key);
@@ -153,35 +157,43 @@ host_copy(struct vfs_provider *p, struct vfs_handle *in, uint64_t in_offset, str
     uint64_t out_offset, size_t size)
 {
 	off_t from = (off_t)in_offset, to = (off_t)out_offset;
+	struct host_charge charge;
 	ssize_t n;
 	int error;
 
 	if (in->provider != p || out->provider != p)
 		return -EXDEV;
-	error = host_charge(HOST(p), HANDLE(out)->fd, out_offset + size);
+	error = host_charge(HOST(p), HANDLE(out)->fd, out_offset, size, &charge);
 	if (error != 0)
 		return error;
 	n = copy_file_range(HANDLE(in)->fd, &from, HANDLE(out)->fd, &to, size, 0);
-	return n < 0 ? -errno : n;
+	error = n < 0 ? -errno : 0;
+	if (n < (ssize_t)size)
+		host_uncharge(HOST(p), HANDLE(out)->fd, &charge);
+	return error != 0 ? error : n;
 }
 
 int
 host_allocate(
     struct vfs_provider *p, struct vfs_handle *handle, int mode, uint64_t offset, uint64_t length)
 {
-	int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE, error;
+	int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	int fd = HANDLE(handle)->fd, error;
+	struct host_charge charge;
 
 	if (mode & ~known)
 		return -EOPNOTSUPP;
-	if (!(mode & FALLOC_FL_PUNCH_HOLE)) {
-		/* Space beyond the end counts as well, size or not. */
-		error = host_charge(HOST(p), HANDLE(handle)->fd, offset + length);
-		if (error != 0)
-			return error;
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		return host_punch(HOST(p), fd, mode, offset, length);
+	/* Space beyond the end counts as well, size or not. */
+	error = host_charge(HOST(p), fd, offset, length, &charge);
+	if (error != 0)
+		return error;
+	if (fallocate(fd, mode, (off_t)offset, (off_t)length) < 0) {
+		error = -errno;
+		host_uncharge(HOST(p), fd, &charge);
 	}
-	if (fallocate(HANDLE(handle)->fd, mode, (off_t)offset, (off_t)length) < 0)
-		return -errno;
-	return 0;
+	return error;
 }
 
 int64_t

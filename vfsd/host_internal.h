@@ -5,7 +5,7 @@
 
 #include <sys/stat.h>
 
-#include "vfsd/owner.h"
+#include "vfsd/ledger.h"
 #include "vfsd/provider_host.h"
 
 #define HOST_DEVICES_MAX 64u /* file systems mounted below the root */
@@ -41,8 +41,8 @@ struct host {
 	} devices[HOST_DEVICES_MAX];
 	uint32_t n_devices;
 	struct owner_map owners;
-	uint32_t uid, gid;                  /* whose the files are that we make */
-	uint64_t bytes_added, inodes_added; /* against the limits */
+	struct ledger ledger; /* against the limits */
+	uint32_t uid, gid;    /* whose the files are that we make */
 };
 
 #define HOST(p) ((struct host *)(p))
@@ -141,7 +141,37 @@ int host_opendir(struct vfs_provider *p, struct vfs_node *node, struct vfs_handl
 int host_readdir(struct vfs_provider *p, struct vfs_handle *handle, uint64_t cookie,
     bool with_entries, vfs_emit emit, void *ctx);
 
-/* Charges bytes that a file grows by (fd: its size now) up to `end`; -ENOSPC past the limit. */
-int host_charge(struct host *h, int fd, uint64_t end);
+/* ---- host_charge.c: the limits; fd is an open file of the mount, never O_PATH ---- */
+
+#define HOST_AT_END UINT64_MAX
+
+struct host_charge {
+	struct ledger_file *file; /* NULL = no limit */
+	uint64_t before;
+};
+
+/*
+ * Charges what length bytes at `at` (HOST_AT_END: wherever the file ends) will add.  0, -ENOSPC
+ * past the limit, or another error.  What is done then is done before anything else is charged.
+ */
+int host_charge(struct host *h, int fd, uint64_t at, uint64_t length, struct host_charge *c);
+
+/* Gives back what was charged for a change that failed, or that stopped short. */
+void host_uncharge(struct host *h, int fd, const struct host_charge *c);
+
+/* ftruncate(2), charged or credited. */
+int host_truncate(struct host *h, int fd, uint64_t size);
+
+/* fallocate(2) with FALLOC_FL_PUNCH_HOLE in mode, credited. */
+int host_punch(struct host *h, int fd, int mode, uint64_t offset, uint64_t length);
+
+/* The guest made a file, which ledger_count has counted. */
+void host_made(struct host *h, const struct owner_key *key);
+
+/* A file lost its last name: its cost goes now, or with its last handle. */
+void host_unnamed(struct host *h, const struct owner_key *key);
+
+/* A handle of the node that is no longer in its list is about to be closed. */
+void host_closing(struct host *h, const struct host_node *n, int fd);
 
 #endif

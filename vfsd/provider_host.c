@@ -33,45 +33,7 @@ host_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, stru
 	return error != 0 ? error : host_node_get(h, NODE(dir), name, &st, out);
 }
 
-/* Counts a file that is about to be made.  -ENOSPC past the limit. */
-static int
-count_inode(struct host *h)
-{
-	if (h->config.inodes > 0 && h->inodes_added >= h->config.inodes)
-		return -ENOSPC;
-	h->inodes_added++;
-	return 0;
-}
-
-static void
-uncount_inode(struct host *h)
-{
-	if (h->inodes_added > 0)
-		h->inodes_added--;
-}
-
-int
-host_charge(struct host *h, int fd, uint64_t end)
-{
-	struct statx st;
-	uint64_t size;
-	int error;
-
-	if (h->config.bytes == 0)
-		return 0;
-	error = host_statx(fd, &st);
-	if (error != 0)
-		return error;
-	size = st.stx_size;
-	if (end <= size)
-		return 0;
-	if (end - size > h->config.bytes - h->bytes_added)
-		return -ENOSPC;
-	h->bytes_added += end - size;
-	return 0;
-}
-
-/* Notes that a name goes: the last name of a file takes its memory and its charge along. */
+/* Notes that a name goes: the last name of a file takes its memory and its cost along. */
 static void
 forget_file(struct host *h, const struct statx *st)
 {
@@ -79,11 +41,11 @@ forget_file(struct host *h, const struct statx *st)
 
 	if (!S_ISDIR(st->stx_mode) && st->stx_nlink > 1)
 		return;
-	uncount_inode(h);
-	if (S_ISREG(st->stx_mode))
-		h->bytes_added -= st->stx_size < h->bytes_added ? st->stx_size : h->bytes_added;
+	if (host_key(h, st, &key) != 0)
+		return;
+	host_unnamed(h, &key);
 	/* A file that is open still needs its entry; the identity's next owner drops it. */
-	if (host_key(h, st, &key) == 0 && host_node_find(h, &key) == NULL)
+	if (host_node_find(h, &key) == NULL)
 		owner_drop(&h->owners, &key);
 }
 
@@ -91,7 +53,7 @@ forget_file(struct host *h, const struct statx *st)
 static bool
 keeps_books(const struct host *h)
 {
-	return h->owners.entries.used > 0 || h->config.bytes > 0 || h->config.inodes > 0;
+	return h->owners.entries.used > 0 || h->ledger.files.used > 0;
 }
 
 static int
@@ -132,8 +94,10 @@ made(struct host *h, struct host_node *dir, int dir_fd, const char *name,
 	error = host_statx(fd, &st);
 	if (error == 0)
 		error = host_key(h, &st, &key);
-	if (error == 0)
+	if (error == 0) {
+		host_made(h, &key);
 		error = host_own(h, fd, dir, make, &key);
+	}
 	if (error > 0)
 		error = host_statx(fd, &st);
 	if (error == 0)
@@ -152,12 +116,12 @@ host_make(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 	fd = host_dir_open(h, NODE(dir));
 	if (fd < 0)
 		return fd;
-	error = count_inode(h);
+	error = ledger_count(&h->ledger);
 	if (error != 0)
 		goto out;
 	error = make_at(fd, name, make);
 	if (error != 0)
-		uncount_inode(h);
+		ledger_uncount(&h->ledger);
 	else
 		error = made(h, NODE(dir), fd, name, make, out);
 out:
@@ -186,12 +150,13 @@ opened(struct host *h, struct host_node *dir, const char *name, int fd, int flag
 	error = host_statx(fd, &st);
 	if (error == 0 && !S_ISREG(st.stx_mode))
 		error = -EEXIST;
-	if (error == 0 && (flags & O_TRUNC) && ftruncate(fd, 0) < 0)
-		error = -errno;
-	if (error == 0 && make != NULL) {
+	if (error == 0)
 		error = host_key(h, &st, &key);
-		if (error == 0)
-			error = host_own(h, fd, dir, make, &key);
+	if (error == 0 && make != NULL) {
+		host_made(h, &key);
+		error = host_own(h, fd, dir, make, &key);
+	} else if (error == 0 && (flags & O_TRUNC)) {
+		error = host_truncate(h, fd, 0);
 	}
 	/* What changed since the attributes were taken. */
 	if (error > 0 || (error == 0 && (flags & O_TRUNC)))
@@ -219,12 +184,12 @@ host_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 	dir_fd = host_dir_open(h, NODE(dir));
 	if (dir_fd < 0)
 		return dir_fd;
-	error = count_inode(h);
+	error = ledger_count(&h->ledger);
 	if (error != 0)
 		goto out;
 	fd = host_openat(dir_fd, name, mode | O_CREAT | O_EXCL, make->mode & HOST_MODE);
 	if (fd < 0) {
-		uncount_inode(h);
+		ledger_uncount(&h->ledger);
 		make = NULL;
 		if (fd == -EEXIST && !(flags & O_EXCL))
 			fd = host_openat(dir_fd, name, mode, 0);
@@ -248,11 +213,11 @@ host_tmpfile(struct vfs_provider *p, struct vfs_node *dir, const struct vfs_make
 	dir_fd = host_dir_open(h, NODE(dir));
 	if (dir_fd < 0)
 		return dir_fd;
-	error = count_inode(h);
+	error = ledger_count(&h->ledger);
 	if (error == 0) {
 		fd = host_openat(dir_fd, ".", mode | O_TMPFILE | excl, make->mode & HOST_MODE);
 		if (fd < 0)
-			uncount_inode(h);
+			ledger_uncount(&h->ledger);
 		error = fd < 0 ? fd : opened(h, NODE(dir), NULL, fd, flags, make, out, handle);
 	}
 	host_dir_done(h, dir_fd);
@@ -413,6 +378,7 @@ host_free(struct vfs_provider *p)
 
 	vfs_node_put(&h->root->base);
 	owner_map_clear(&h->owners);
+	ledger_clear(&h->ledger);
 	vfs_buckets_clear(&h->nodes);
 	free(h);
 }
@@ -467,6 +433,7 @@ vfs_host_new(const struct vfs_host_config *config, struct vfs_provider **out)
 	h->config = *config;
 	host_nodes_init(h);
 	owner_map_init(&h->owners);
+	ledger_init(&h->ledger, config->bytes, config->inodes);
 	h->uid = geteuid();
 	h->gid = getegid();
 	fd = host_openat(config->root, ".", O_PATH | O_DIRECTORY, 0);

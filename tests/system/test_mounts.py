@@ -356,6 +356,13 @@ class Limits(Files):
                 r = box.exec("sh", "-c", f"dd if=/dev/zero of={at}/big bs=64k count=64")
                 self.assertIn(b"No space left", r.err, r)
                 self.sh(box, f"rm {at}/big")
+                r = box.exec("sh", "-c", f"for i in 1 2 3 4; do dd if=/dev/zero bs=512k count=1 >>{at}/grown || break; done")
+                self.assertIn(b"No space left", r.err, r)
+                self.sh(box, f"set -e; for i in 1 2 3 4; do dd if=/dev/zero bs=512k count=1 of={at}/grown 2>/dev/null; done; "
+                             f"rm {at}/grown")
+            r = box.exec("sh", "-c", "exec 3>/w/1; rm /w/1; dd if=/dev/zero bs=1M count=1 >&3 2>/dev/null && echo x >/w/2")
+            self.assertIn(b"No space left", r.err, r)
+            self.sh(box, "dd if=/dev/zero bs=1M count=1 of=/w/2 2>/dev/null && rm /w/2")
             r = box.exec("sh", "-c", "mkdir /w/d; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do touch /w/d/$i; done")
             self.assertIn(b"No space left", r.err, r)
             self.sh(box, "rm -r /w/d; touch /w/again; rm /w/again")

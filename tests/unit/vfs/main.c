@@ -58,6 +58,7 @@ main(void)
 	} suites[] = {
 	    {"wire", wire_tests},
 	    {"server", server_tests},
+	    {"quotas", quota_tests},
 	    {"host", host_tests},
 	    {"providers", provider_tests},
 	};

@@ -309,29 +309,6 @@ test_temporary(void)
 	stop(&f);
 }
 
-static void
-test_quota(void)
-{
-	struct vfs_host_config config = {.squash = true, .bytes = 10, .inodes = 2};
-	struct fuse_setattr_in set = {.valid = FATTR_SIZE, .size = 11};
-	struct fuse_entry_out e;
-	uint64_t id, fh;
-	struct fixture f;
-
-	start_with(&f, config);
-	CU_ASSERT_EQUAL(guest_create(&f.g, 1, "a", O_RDWR, 0600, &id, &fh), 0);
-	CU_ASSERT_EQUAL(guest_write(&f.g, id, fh, 0, "12345678", 8), 8);
-	CU_ASSERT_EQUAL(guest_write(&f.g, id, fh, 4, "12345678", 8), -ENOSPC);
-	CU_ASSERT_EQUAL(guest_write(&f.g, id, fh, 4, "123456", 6), 6);
-	CU_ASSERT_EQUAL(guest_call(&f.g, FUSE_SETATTR, id, &set, sizeof(set), NULL, NULL), -ENOSPC);
-	CU_ASSERT_EQUAL(guest_mkdir(&f.g, 1, "d", 0700, NULL), 0);
-	CU_ASSERT_EQUAL(guest_symlink(&f.g, 1, "l", "x"), -ENOSPC);
-	CU_ASSERT_EQUAL(guest_unlink(&f.g, 1, "a"), 0);
-	CU_ASSERT_EQUAL(guest_put(&f.g, 1, "b", "1234567890"), 0);
-	CU_ASSERT_EQUAL(guest_lookup(&f.g, 1, "b", &e), 0);
-	stop(&f);
-}
-
 /* Deeper than any path that the kernel takes at once. */
 static void
 test_deep(void)
@@ -362,7 +339,6 @@ const struct test_row host_tests[] = {
     {"swapped by the host", test_swapped},
     {"links", test_links},
     {"files without a name", test_temporary},
-    {"quotas", test_quota},
     {"very deep directories", test_deep},
     {NULL, NULL},
 };
