@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 
 #define SHUTDOWN_GRACE_MS 5000u
 #define WAKE_SECONDS      5.
+#define QEMU_OLDEST       "QEMU 7.2"
 #define ERROR_SIZE        SANDBOX_ERROR_SIZE
 
 /* ---- The end ---- */
@@ -136,13 +138,17 @@ sandbox_machine_ended(struct sandbox *s)
 {
 	struct process *qemu = &s->processes[PROCESS_QEMU];
 	bool was_kvm = s->machine.kvm;
-	char how[ERROR_SIZE], reason[ERROR_SIZE + 16];
+	char how[ERROR_SIZE], reason[ERROR_SIZE + 64];
+	/* It did not like what it was started with. */
+	bool refused = s->phase == PHASE_STARTING && WIFEXITED(qemu->status) &&
+		       WEXITSTATUS(qemu->status) != 0 && qemu->violation[0] == '\0';
 
 	process_describe_end(qemu, how, sizeof(how));
 	if (s->machine_reason[0] != '\0')
 		snprintf(reason, sizeof(reason), "%s", s->machine_reason);
 	else
-		snprintf(reason, sizeof(reason), "qemu %s", how);
+		snprintf(reason, sizeof(reason), "qemu %s%s", how,
+		    refused ? " (" QEMU_OLDEST " or newer is needed)" : "");
 	if (s->phase == PHASE_STOPPING) {
 		sandbox_end(s, s->code);
 		return;

@@ -126,7 +126,7 @@ class Refused(Case):
                         'return write(2, m, sizeof(m) - 1) < 0 ? 2 : 1; }\n')
             subprocess.run(["cc", "-o", path, path + ".c"], check=True)
             os.chmod(folder, 0o755)
-            self.refuse(BASE, "unsupported machine type", env=harness.environment(PATH=folder))
+            self.refuse(BASE, "unsupported machine type", "7.2", env=harness.environment(PATH=folder))
         finally:
             shutil.rmtree(folder)
 
