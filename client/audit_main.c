@@ -37,12 +37,13 @@ static void
 on_difference(void *ctx, const char *line)
 {
 	struct audit_run *run = ctx;
+	char shown[1024];
 
 	run->differences++;
 	if (run->json)
 		json_put_string(&run->out, line);
 	else
-		printf("  %s\n", line);
+		printf("  %s\n", log_clean(shown, sizeof(shown), line));
 }
 
 static void __attribute__((format(printf, 2, 3)))
@@ -86,6 +87,7 @@ static void
 report_process(struct audit_run *run, const struct session_process *p)
 {
 	unsigned before = run->differences;
+	char name[4 * SESSION_NAME_SIZE];
 
 	if (run->json) {
 		json_open(&run->out, '{');
@@ -99,7 +101,7 @@ report_process(struct audit_run *run, const struct session_process *p)
 		json_close(&run->out, '}');
 		return;
 	}
-	printf("%s (pid %d):\n", p->name, (int)p->pid);
+	printf("%s (pid %d):\n", log_clean(name, sizeof(name), p->name), (int)p->pid);
 	audit_process(run, p);
 	if (run->differences == before)
 		printf("  every declared wall stands\n");

@@ -109,14 +109,17 @@ static void
 check_ids(struct audit *a, const char *field, unsigned declared)
 {
 	const char *text = status_field(a, field);
-	char wanted[64];
-	int n;
+	unsigned ids[4] = {0};
+	size_t i;
 
-	n = snprintf(
-	    wanted, sizeof(wanted), "\t%u\t%u\t%u\t%u\n", declared, declared, declared, declared);
-	if (strncmp(text, wanted, (size_t)n) != 0)
-		audit_differs(a, JAIL_USER, "%s of %s is%.*s, declared %u", field, a->id,
-		    (int)strcspn(text, "\n"), text, declared);
+	if (sscanf(text, "%u%u%u%u", &ids[0], &ids[1], &ids[2], &ids[3]) != 4)
+		audit_differs(a, JAIL_USER, "no %s in the status of %s", field, a->id);
+	for (i = 0; i < 4; i++)
+		if (ids[i] != declared)
+			break;
+	if (i < 4)
+		audit_differs(a, JAIL_USER, "%s of %s is %u %u %u %u, declared %u", field, a->id,
+		    ids[0], ids[1], ids[2], ids[3], declared);
 }
 
 static void

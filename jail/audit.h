@@ -3,6 +3,7 @@
 #ifndef GONDOLIN_JAIL_AUDIT_H
 #define GONDOLIN_JAIL_AUDIT_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@ struct audit {
 	int proc_fd;    /* /proc/PID */
 	int count;      /* of differences */
 	bool ruleset;   /* a Landlock ruleset was among the descriptors */
+	dev_t memory;   /* the device of what memfd_create(2) makes */
 	char *status;   /* of the thread that is looked at, NUL-terminated */
 	const char *id; /* its directory's name */
 };
@@ -34,9 +36,15 @@ char *audit_read(const struct audit *a, const char *name);
 int audit_root(struct audit *a);
 int audit_fds(struct audit *a);
 
-/* The kind of a descriptor by its link's text and its inode; JAIL_FD_KINDS for one without a kind.
- */
-enum jail_fd_kind audit_fd_kind(const char *link, const struct stat *st);
+/* What /proc says of one descriptor. */
+struct audit_fd {
+	char link[PATH_MAX]; /* a guest may have chosen the name of a file */
+	struct stat st;
+	bool path; /* O_PATH */
+};
+
+/* The kind of a descriptor; JAIL_FD_KINDS for one without a kind. */
+enum jail_fd_kind audit_fd_kind(const struct audit *a, const struct audit_fd *fd);
 
 /*
  * A resource's values from the text of /proc/PID/limits.  Returns 0, or -EPROTO where it has none.

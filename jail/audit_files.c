@@ -7,10 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
+#include "ipc/log.h"
 #include "jail/audit.h"
+
+#define NAME_SHOWN 256 /* bytes of a name that the process chose, escaped, in a difference */
 
 /* ---- Root ---- */
 
@@ -70,6 +75,7 @@ audit_mounts(struct audit *a)
 {
 	char *text = audit_read(a, "mountinfo"), *rest = text, *line;
 	const char *point = NULL, *first = NULL;
+	char shown[NAME_SHOWN];
 	int error, others = 0;
 
 	if (text == NULL)
@@ -87,7 +93,8 @@ audit_mounts(struct audit *a)
 		audit_differs(a, JAIL_ROOT, "mountinfo cannot be understood");
 	else if (others > 0)
 		audit_differs(a, JAIL_ROOT, "%s%s: not declared, or not read-only and nosuid",
-		    first, others > 1 ? " and other mounts" : "");
+		    log_escape(shown, sizeof(shown), first, strlen(first)),
+		    others > 1 ? " and other mounts" : "");
 	free(text);
 	return 0;
 }
@@ -96,6 +103,7 @@ static int
 audit_empty(struct audit *a)
 {
 	const struct dirent *entry;
+	char shown[NAME_SHOWN];
 	DIR *root;
 	int fd;
 
@@ -107,7 +115,8 @@ audit_empty(struct audit *a)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			break;
 	if (entry != NULL)
-		audit_differs(a, JAIL_ROOT, "holds %s, declared empty", entry->d_name);
+		audit_differs(a, JAIL_ROOT, "holds %s, declared empty",
+		    log_escape(shown, sizeof(shown), entry->d_name, strlen(entry->d_name)));
 	closedir(root);
 	return 0;
 }
@@ -164,15 +173,27 @@ device_kind(dev_t device)
 	return JAIL_FD_DEVICE;
 }
 
-enum jail_fd_kind
-audit_fd_kind(const char *link, const struct stat *st)
+/* True where the link tells the truth: a file of a mount may have any name. */
+static bool
+is_anonymous(const struct audit *a, const struct audit_fd *fd, size_t row)
 {
+	if (strncmp(fd->link, anonymous[row].link, strlen(anonymous[row].link)) != 0)
+		return false;
+	return anonymous[row].kind != JAIL_FD_MEMORY || fd->st.st_dev == a->memory;
+}
+
+enum jail_fd_kind
+audit_fd_kind(const struct audit *a, const struct audit_fd *fd)
+{
+	const mode_t type = fd->st.st_mode & S_IFMT;
 	size_t i;
 
+	if (fd->path && type != S_IFREG && type != S_IFDIR)
+		return JAIL_FD_PATH;
 	for (i = 0; i < sizeof(anonymous) / sizeof(anonymous[0]); i++)
-		if (strncmp(link, anonymous[i].link, strlen(anonymous[i].link)) == 0)
+		if (is_anonymous(a, fd, i))
 			return anonymous[i].kind;
-	switch (st->st_mode & S_IFMT) {
+	switch (type) {
 	case S_IFIFO:
 		return JAIL_FD_PIPE;
 	case S_IFSOCK:
@@ -182,10 +203,31 @@ audit_fd_kind(const char *link, const struct stat *st)
 	case S_IFDIR:
 		return JAIL_FD_DIRECTORY;
 	case S_IFCHR:
-		return device_kind(st->st_rdev);
+		return device_kind(fd->st.st_rdev);
 	default:
 		return JAIL_FD_KINDS;
 	}
+}
+
+/* The flags that it was opened with, in fdinfo's second line; 0 where there is none. */
+static unsigned
+open_flags(const struct audit *a, const char *name)
+{
+	static const char field[] = "\nflags:\t";
+	char path[32], text[128];
+	const char *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "fdinfo/%.16s", name);
+	fd = openat(a->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = file_read_all(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	at = strstr(text, field);
+	return at != NULL ? (unsigned)strtoul(at + strlen(field), NULL, 8) : 0;
 }
 
 static unsigned
@@ -202,29 +244,79 @@ declared_fds(const struct jail_profile *profile, enum jail_fd_kind kind)
 	return sum;
 }
 
+/* Fills fd.  Returns false where it was closed meanwhile. */
+static bool
+look(const struct audit *a, int dir, const char *name, struct audit_fd *fd)
+{
+	ssize_t n = readlinkat(dir, name, fd->link, sizeof(fd->link) - 1);
+
+	if (n < 0 || fstatat(dir, name, &fd->st, 0) < 0)
+		return false;
+	fd->link[n] = '\0';
+	fd->path = (open_flags(a, name) & O_PATH) != 0;
+	return true;
+}
+
+static void
+differs_fd(struct audit *a, const char *name, const struct audit_fd *fd, unsigned count)
+{
+	const enum jail_fd_kind kind = audit_fd_kind(a, fd);
+	char shown[NAME_SHOWN];
+
+	log_escape(shown, sizeof(shown), fd->link, strlen(fd->link));
+	if (kind == JAIL_FD_KINDS)
+		audit_differs(a, JAIL_FDS, "%s is %s, not declared", name, shown);
+	else
+		audit_differs(a, JAIL_FDS, "%s is %s, the %u. %s; declared %u", name, shown, count,
+		    jail_fd_kind_name(kind), count - 1);
+}
+
+/*
+ * The process works while we look: a number may be another descriptor at each of our questions, and
+ * what the answers say together be true of none.  So one that is not declared is looked at again:
+ * a difference is one each time.
+ */
 static void
 count_fd(struct audit *a, int dir, const char *name, unsigned counts[static JAIL_FD_KINDS])
 {
-	const bool strict = a->e->profile->walls & JAIL_FDS;
-	enum jail_fd_kind kind;
-	char link[PATH_MAX];
-	struct stat st;
-	ssize_t n;
+	enum { LOOKS = 100 };
+	enum jail_fd_kind kind = JAIL_FD_KINDS;
+	struct audit_fd fd;
+	unsigned declared = 0;
+	int i;
 
-	n = readlinkat(dir, name, link, sizeof(link) - 1);
-	/* One that was closed meanwhile is none. */
-	if (n < 0 || fstatat(dir, name, &st, 0) < 0)
-		return;
-	link[n] = '\0';
-	kind = audit_fd_kind(link, &st);
-	a->ruleset |= kind == JAIL_FD_RULESET;
-	if (!strict)
-		return;
-	if (kind == JAIL_FD_KINDS)
-		audit_differs(a, JAIL_FDS, "%s is %s, not declared", name, link);
-	else if (++counts[kind] == declared_fds(a->e->profile, kind) + 1)
-		audit_differs(a, JAIL_FDS, "%s is %s, the %u. %s; declared %u", name, link,
-		    counts[kind], jail_fd_kind_name(kind), counts[kind] - 1);
+	for (i = 0; i < LOOKS; i++) {
+		if (!look(a, dir, name, &fd))
+			return;
+		kind = audit_fd_kind(a, &fd);
+		a->ruleset |= kind == JAIL_FD_RULESET;
+		if (!(a->e->profile->walls & JAIL_FDS))
+			return;
+		declared = declared_fds(a->e->profile, kind);
+		if (kind != JAIL_FD_KINDS && counts[kind] < declared) {
+			counts[kind]++;
+			return;
+		}
+	}
+	/* The first one too many speaks for those behind it. */
+	if (kind == JAIL_FD_KINDS || counts[kind]++ == declared)
+		differs_fd(a, name, &fd, declared + 1);
+}
+
+/* What memfd_create and shared anonymous memory are kept on; no mount has that device. */
+static int
+find_memory(struct audit *a)
+{
+	struct stat st;
+	int fd, error;
+
+	fd = memfd_create("audit", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	error = fstat(fd, &st) < 0 ? -errno : 0;
+	close(fd);
+	a->memory = st.st_dev;
+	return error;
 }
 
 int
@@ -233,8 +325,11 @@ audit_fds(struct audit *a)
 	unsigned counts[JAIL_FD_KINDS] = {0};
 	const struct dirent *entry;
 	DIR *dir;
-	int fd;
+	int fd, error;
 
+	error = find_memory(a);
+	if (error < 0)
+		return error;
 	fd = openat(a->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (dir == NULL)

@@ -138,6 +138,7 @@ enum jail_fd_kind {
 	JAIL_FD_TERMINAL, /* a pty or tty */
 	JAIL_FD_DEVICE,   /* another character device (kvm) */
 	JAIL_FD_PROCESS,  /* a pidfd, a seccomp notifier */
+	JAIL_FD_PATH,     /* O_PATH of a link, fifo, socket or device: names it, and does no more */
 	JAIL_FD_RULESET,  /* the Landlock ruleset that jail_enter leaves open; never declared */
 	JAIL_FD_KINDS,
 };
@@ -336,7 +337,8 @@ struct jail_expectation {
 
 /*
  * Compares a live process with its profile by /proc.  Calls `differs` for each difference with one
- * line ("vmrunner: seccomp: Seccomp of 71 is 0x0, declared 0x2").  For root and for the user who
+ * line ("vmrunner: seccomp: Seccomp of 71 is 0x0, declared 0x2"), in which names that the process
+ * chose are escaped.  For root and for the user who
  * started the process; in the namespaces of the starter.  Returns the number of differences, or
  * -errno where /proc cannot be read (-ESRCH: the process is gone; -EPERM, -EACCES: another user's).
  */

@@ -44,6 +44,7 @@ static const char fd_names[JAIL_FD_KINDS][24] = {
     [JAIL_FD_TERMINAL] = "terminal",
     [JAIL_FD_DEVICE] = "device",
     [JAIL_FD_PROCESS] = "process",
+    [JAIL_FD_PATH] = "path",
     [JAIL_FD_RULESET] = "Landlock ruleset",
 };
 

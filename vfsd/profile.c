@@ -91,6 +91,7 @@ static const struct jail_fd fds[] = {
     {JAIL_FD_EVENT, 1, "libev's epoll set"},
     {JAIL_FD_DIRECTORY, FILES_MAX, "the mounts' directories; what the guest has open"},
     {JAIL_FD_FILE, FILES_MAX, "what the guest has open"},
+    {JAIL_FD_PATH, 2, "host_node_any, made: a link, fifo or socket, while the guest asks of it"},
 };
 
 const struct jail_profile vfsd_profile = {

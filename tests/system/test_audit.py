@@ -200,6 +200,14 @@ class Live(Audited):
         with self.rewritten(lambda s: s["processes"].clear()):
             self.assertEqual(len(self.set_differences()), 6)
 
+    def test_names_are_only_read(self):
+        """What a name could tell a terminal to do is shown, and not told."""
+        with self.rewritten(lambda s: s["processes"][0].update(name="\x1b]0;owned\x07\u009b2J")):
+            r = self.audit()
+        self.assertEqual((r.code, r.err), (1, b""), r)
+        self.assertIn(rb"\x1b]0;owned\x07\xc2\x9b2J: this version declares no such process", r.out)
+        self.assertTrue(all(b == 10 or 32 <= b < 127 for b in r.out), r)
+
     def test_no_such_session(self):
         r = run("gondolin", "audit", "nosuchsession")
         self.assertEqual(r.code, 2)

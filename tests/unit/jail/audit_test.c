@@ -56,34 +56,53 @@ test_fd_kinds(void)
 		mode_t mode;
 		unsigned major, minor;
 		enum jail_fd_kind kind;
+		enum { OPENED, AS_PATH, IN_MEMORY } how;
 	} cases[] = {
-	    {"/dev/null", S_IFCHR, 1, 3, JAIL_FD_NULL},
+	    {"/dev/null", S_IFCHR, 1, 3, JAIL_FD_NULL, OPENED},
 	    /* The link's text is the file's name, which somebody may have chosen. */
-	    {"/dev/null", S_IFREG, 0, 0, JAIL_FD_FILE},
-	    {"/dev/zero", S_IFCHR, 1, 5, JAIL_FD_DEVICE},
-	    {"/dev/kvm", S_IFCHR, 10, 232, JAIL_FD_DEVICE},
-	    {"/dev/pts/3", S_IFCHR, 136, 3, JAIL_FD_TERMINAL},
-	    {"/dev/tty", S_IFCHR, 5, 0, JAIL_FD_TERMINAL},
-	    {"pipe:[7]", S_IFIFO, 0, 0, JAIL_FD_PIPE},
-	    {"socket:[7]", S_IFSOCK, 0, 0, JAIL_FD_SOCKET},
-	    {"/", S_IFDIR, 0, 0, JAIL_FD_DIRECTORY},
-	    {"/memfd:ram (deleted)", S_IFREG, 0, 0, JAIL_FD_MEMORY},
-	    {"anon_inode:[eventpoll]", 0, 0, 0, JAIL_FD_EVENT},
-	    {"anon_inode:[timerfd]", 0, 0, 0, JAIL_FD_EVENT},
-	    {"anon_inode:[pidfd]", 0, 0, 0, JAIL_FD_PROCESS},
-	    {"anon_inode:kvm-vcpu:0", 0, 0, 0, JAIL_FD_DEVICE},
-	    {"anon_inode:[landlock-ruleset]", 0, 0, 0, JAIL_FD_RULESET},
-	    {"anon_inode:[io_uring]", 0, 0, 0, JAIL_FD_KINDS},
-	    {"anon_inode:[userfaultfd]", 0, 0, 0, JAIL_FD_KINDS},
-	    {"/dev/sda", S_IFBLK, 8, 0, JAIL_FD_KINDS},
+	    {"/dev/null", S_IFREG, 0, 0, JAIL_FD_FILE, OPENED},
+	    {"/dev/zero", S_IFCHR, 1, 5, JAIL_FD_DEVICE, OPENED},
+	    {"/dev/kvm", S_IFCHR, 10, 232, JAIL_FD_DEVICE, OPENED},
+	    {"/dev/pts/3", S_IFCHR, 136, 3, JAIL_FD_TERMINAL, OPENED},
+	    {"/dev/tty", S_IFCHR, 5, 0, JAIL_FD_TERMINAL, OPENED},
+	    {"pipe:[7]", S_IFIFO, 0, 0, JAIL_FD_PIPE, OPENED},
+	    {"socket:[7]", S_IFSOCK, 0, 0, JAIL_FD_SOCKET, OPENED},
+	    {"/", S_IFDIR, 0, 0, JAIL_FD_DIRECTORY, OPENED},
+	    {"/memfd:ram (deleted)", S_IFREG, 0, 0, JAIL_FD_MEMORY, IN_MEMORY},
+	    {"/dev/zero (deleted)", S_IFREG, 0, 0, JAIL_FD_MEMORY, IN_MEMORY},
+	    /* A guest's file of that name, in a mount. */
+	    {"/memfd:ram (deleted)", S_IFREG, 0, 0, JAIL_FD_FILE, OPENED},
+	    {"/dev/zero (deleted)", S_IFREG, 0, 0, JAIL_FD_FILE, OPENED},
+	    /* O_PATH. */
+	    {"/sub/link", S_IFLNK, 0, 0, JAIL_FD_PATH, AS_PATH},
+	    {"/sub/fifo", S_IFIFO, 0, 0, JAIL_FD_PATH, AS_PATH},
+	    {"/sub/socket", S_IFSOCK, 0, 0, JAIL_FD_PATH, AS_PATH},
+	    {"/sub/null", S_IFCHR, 1, 3, JAIL_FD_PATH, AS_PATH},
+	    {"/sub/disk", S_IFBLK, 8, 0, JAIL_FD_PATH, AS_PATH},
+	    {"/memfd:link", S_IFLNK, 0, 0, JAIL_FD_PATH, AS_PATH},
+	    {"/sub/file", S_IFREG, 0, 0, JAIL_FD_FILE, AS_PATH},
+	    {"/sub", S_IFDIR, 0, 0, JAIL_FD_DIRECTORY, AS_PATH},
+	    {"/sub/link", S_IFLNK, 0, 0, JAIL_FD_KINDS, OPENED},
+	    {"anon_inode:[eventpoll]", 0, 0, 0, JAIL_FD_EVENT, OPENED},
+	    {"anon_inode:[timerfd]", 0, 0, 0, JAIL_FD_EVENT, OPENED},
+	    {"anon_inode:[pidfd]", 0, 0, 0, JAIL_FD_PROCESS, OPENED},
+	    {"anon_inode:kvm-vcpu:0", 0, 0, 0, JAIL_FD_DEVICE, OPENED},
+	    {"anon_inode:[landlock-ruleset]", 0, 0, 0, JAIL_FD_RULESET, OPENED},
+	    {"anon_inode:[io_uring]", 0, 0, 0, JAIL_FD_KINDS, OPENED},
+	    {"anon_inode:[userfaultfd]", 0, 0, 0, JAIL_FD_KINDS, OPENED},
+	    {"/dev/sda", S_IFBLK, 8, 0, JAIL_FD_KINDS, OPENED},
 	};
+	const struct audit a = {.memory = makedev(0, 1)};
+	struct audit_fd fd;
 	size_t i;
 
 	for (i = 0; i < COUNT(cases); i++) {
-		const struct stat st = {
-		    .st_mode = cases[i].mode, .st_rdev = makedev(cases[i].major, cases[i].minor)};
-
-		CU_ASSERT_EQUAL(audit_fd_kind(cases[i].link, &st), cases[i].kind);
+		fd = (struct audit_fd){.path = cases[i].how == AS_PATH,
+		    .st = {.st_mode = cases[i].mode,
+			.st_dev = makedev(0, cases[i].how == IN_MEMORY ? 1 : 40),
+			.st_rdev = makedev(cases[i].major, cases[i].minor)}};
+		snprintf(fd.link, sizeof(fd.link), "%s", cases[i].link);
+		CU_ASSERT_EQUAL(audit_fd_kind(&a, &fd), cases[i].kind);
 	}
 }
 

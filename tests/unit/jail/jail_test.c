@@ -11,6 +11,7 @@ main(void)
 	begin_tests();
 	audit_suite(CU_add_suite("audit", NULL, NULL));
 	declared_suite(CU_add_suite("declared", NULL, NULL));
+	descriptors_suite(CU_add_suite("descriptors", NULL, NULL));
 	filter_suite(CU_add_suite("filter", NULL, NULL));
 	names_suite(CU_add_suite("names", NULL, NULL));
 	return run_tests();

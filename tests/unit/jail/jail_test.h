@@ -7,6 +7,7 @@
 
 void audit_suite(CU_pSuite suite);
 void declared_suite(CU_pSuite suite);
+void descriptors_suite(CU_pSuite suite);
 void filter_suite(CU_pSuite suite);
 void names_suite(CU_pSuite suite);
 
