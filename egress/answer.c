@@ -125,20 +125,35 @@ take_length(struct exchange *x)
 	return true;
 }
 
+/* All Content-Encoding fields are one list (RFC 9110 5.3): more than one coding is unknown. */
+static enum coding
+take_coding(const struct exchange *x)
+{
+	enum coding coding = CODING_IDENTITY;
+	struct field f;
+	size_t i, n = 0;
+
+	for (i = 0; i < x->head.n; i++) {
+		f = fields_get(&x->head, i);
+		if (!field_is(&f, "content-encoding"))
+			continue;
+		coding = n++ == 0 ? coding_of(f.value, f.value_length) : CODING_UNKNOWN;
+	}
+	return coding;
+}
+
 /* The body is to be read for secrets: it must be readable. */
 static bool
 set_up_scrub(struct exchange *x)
 {
-	struct field f;
-	enum coding coding = CODING_IDENTITY;
+	enum coding coding;
 
 	x->scrub = !x->no_body && x->set != NULL && x->set->scrub != 0;
 	if (!x->scrub)
 		return true;
 	replacer_init(&x->incoming, &x->set->incoming);
 	x->answer_has_length = false;
-	if (fields_find(&x->head, "content-encoding", &f))
-		coding = coding_of(f.value, f.value_length);
+	coding = take_coding(x);
 	if (coding == CODING_UNKNOWN)
 		return refused(
 		    x, "unreadable-answer", "the answer's encoding cannot be searched for secrets");

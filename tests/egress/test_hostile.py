@@ -3,6 +3,7 @@
 
 test_hostile.py DRIVER EGRESS
 """
+import gzip
 import os
 import ssl
 import struct
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import origin  # noqa: E402
@@ -124,6 +126,37 @@ class Hostile(unittest.TestCase):
             a = e.get(path="/%d/%d" % (head, trailers), **q)
             self.assertEqual((a.get("status"), a["body"], a.get("cause", 0)), (200, "x", 0), (head, trailers))
             self.assertEqual((len(a["headers"]), len(a["trailers"])), (head, trailers))
+
+    def secret(self, port):
+        return {"name": "TOKEN", "value": SECRET, "placeholder": PLACEHOLDER, "http": True,
+                "hosts": [["http", "plain.test", port]]}
+
+    def test_codings_that_hide_a_secret(self):
+        """What a reader would undo that takes all fields for one list is undone, or refused."""
+        text = b"token=" + SECRET.encode()
+        codings = {b"gzip": gzip.compress, b"deflate": zlib.compress, b"identity": bytes, b"br": bytes, b"": bytes}
+        rows = [[b"identity", b"gzip"], [b"gzip", b"identity"], [b"gzip", b"gzip"], [b"", b"gzip"],
+                [b"identity, gzip"], [b"gzip, identity"], [b"gzip,gzip"], [b"identity", b"identity"], [b"gzip"],
+                [b"deflate"], [b"identity"], []]
+
+        def serve(o, connection):
+            while request := o.take(connection):
+                row = rows[int(request.split()[1].strip(b"/"))]
+                body = text
+                for coding in b",".join(row).split(b","):
+                    body = codings[coding.strip()](body)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" +
+                                   b"".join(b"Content-Encoding: %s\r\n" % line for line in row) +
+                                   b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+        o = self.origin(serve)
+        e = self.egress(("http", "plain.test", o.port), secrets=[self.secret(o.port)])
+        for i, row in enumerate(rows):
+            a = e.get(host="plain.test", port=o.port, https=False, path="/%d" % i)
+            if len(row) == 1 and b"," not in row[0] or not row:
+                self.assertEqual((a.get("status"), a["body"]), (200, "token=" + PLACEHOLDER), row)
+            else:
+                self.assertEqual((a["event"], a.get("rule")), ("refused", "unreadable-answer"), row)
 
     # ---- Answers that come before the request's body is through ----
 
