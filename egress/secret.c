@@ -275,13 +275,14 @@ static bool
 put_in_basic(const struct placement *p, const struct field *f, struct buffer *out)
 {
 	struct buffer plain = {0}, changed = {0};
-	uint64_t used = *p->used;
 	bool ok = true;
 
 	if (f->value_length > 6 && strncasecmp(f->value, "basic ", 6) == 0 &&
 	    base64_decode(f->value + 6, f->value_length - 6, &plain))
 		ok = put_in(p, (const char *)plain.bytes, plain.length, &changed);
-	if (ok && *p->used != used) {
+	if (ok &&
+	    (changed.length != plain.length ||
+		(plain.length > 0 && memcmp(changed.bytes, plain.bytes, plain.length) != 0))) {
 		buffer_add(out, f->value, 6);
 		base64_encode(changed.bytes, changed.length, out);
 	} else if (ok) {

@@ -316,6 +316,17 @@ class Test(unittest.TestCase):
                 self.assertNotIn(SECRET, whole)
                 self.assertNotIn("content-encoding", a["fields"])
 
+    def test_secret_used_twice(self):
+        basic = "Basic " + base64.b64encode(("u:" + PLACEHOLDER).encode()).decode()
+        other = "Basic " + base64.b64encode(b"u:p").decode()
+        for value, sent in ((basic, "Basic " + base64.b64encode(("u:" + SECRET).encode()).decode()), (other, other)):
+            a = self.get(headers=[["x-key", PLACEHOLDER], ["authorization", value],
+                                  ["proxy-authorization", value]], path="/echo")
+            self.assertEqual(a["status"], 200)
+            headers = dict(self.tls.seen[-1][2])
+            self.assertEqual((headers["x-key"], headers["authorization"], headers["proxy-authorization"]),
+                             (SECRET, sent, sent))
+
     def test_secret_across_chunks_and_in_trailers(self):
         a = self.auth("Bearer " + PLACEHOLDER, path="/drip")
         self.assertEqual(a["body"], "Bearer " + PLACEHOLDER)
