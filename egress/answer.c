@@ -220,6 +220,17 @@ answer_take_trailers(struct exchange *x)
 		fields_reset(&x->trailers);
 }
 
+/* Of head, body or trailers.  False where that was too much. */
+static bool
+count_in(struct exchange *x, size_t n)
+{
+	x->bytes_in += n;
+	if (budget_bytes(&x->ask.u->budget, x->budget, n, 0) == NULL)
+		return true;
+	refuse(&x->refusal, CAUSE_BUDGET, "budget", "bytes-in is used up");
+	return false;
+}
+
 static void
 list(struct exchange *x)
 {
@@ -237,6 +248,8 @@ answer_on_header(char *line, size_t size, size_t n, void *ctx)
 	size_t length = size * n, whole = length;
 
 	x->progress = ev_now(x->ask.u->loop);
+	if (x->refusal.cause != CAUSE_NONE || !count_in(x, whole))
+		return 0;
 	if (length > 0 && line[length - 1] == '\n')
 		length--;
 	if (length > 0 && line[length - 1] == '\r')
@@ -478,12 +491,9 @@ answer_on_body(char *bytes, size_t size, size_t n, void *ctx)
 		return CURL_WRITEFUNC_PAUSE;
 	}
 	x->progress = ev_now(x->ask.u->loop);
-	x->bytes_in += length;
 	x->body_in += length;
-	if (budget_bytes(&x->ask.u->budget, x->budget, length, 0) != NULL) {
-		refuse(&x->refusal, CAUSE_BUDGET, "budget", "bytes-in is used up");
+	if (!count_in(x, length))
 		return 0;
-	}
 	buffer_add(x->scrub ? &x->in : &x->out, bytes, length);
 	if (x->scrub && !produce(x))
 		return 0;

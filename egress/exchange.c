@@ -402,6 +402,23 @@ within_budget(struct exchange *x)
 	return which == NULL;
 }
 
+/*
+ * Head and first part of the body count before they are sent: many small requests carry as much as
+ * a large one.  What libcurl adds to the head is ours.
+ */
+static void
+count_request(struct exchange *x, const struct request *q)
+{
+	const struct secret_use *use = &x->use;
+	const char *which;
+
+	x->bytes_out = strlen(x->method) + strlen(x->host) + use->path.length +
+		       use->headers.bytes.length + 4 * use->headers.n + q->body.length;
+	which = budget_bytes(&x->ask.u->budget, x->budget, 0, x->bytes_out);
+	if (which != NULL)
+		refuse(&x->refusal, CAUSE_BUDGET, "budget", "used up: %s", which);
+}
+
 static void
 refused_at_once(struct upstream *u, const struct request *q, const struct refusal *why)
 {
@@ -457,6 +474,8 @@ upstream_request(struct upstream *u, const struct request *q)
 	else if (within_budget(x) &&
 		 secrets_put_in(&u->config->secrets, x->set, q, &x->use, &x->refusal))
 		upload_init(x, q);
+	if (x->refusal.cause == CAUSE_NONE)
+		count_request(x, q);
 	if (x->refusal.cause != CAUSE_NONE)
 		exchange_fail(x);
 	else

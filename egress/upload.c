@@ -46,7 +46,6 @@ upload_init(struct exchange *x, const struct request *q)
 		replacer_feed(&x->outgoing, q->body.bytes, q->body.length, q->end, &x->upload);
 	else
 		buffer_add(&x->upload, q->body.bytes, q->body.length);
-	x->bytes_out = q->body.length;
 	(void)placeholder_is_out_of_place(x);
 	/* With a secret put in, it is another length. */
 	if (q->end) {

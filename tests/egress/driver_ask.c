@@ -103,6 +103,8 @@ to_supervisor_setup(int fd, const struct json *j, const struct json_token *root)
 	s.hosts = get_bytes(j, root, "hosts");
 	s.proxy = get_bytes(j, root, "proxy");
 	budget.requests = (uint32_t)get_number(j, root, "requests");
+	budget.connections = (uint32_t)get_number(j, root, "connections");
+	budget.bytes_out = (uint64_t)get_number(j, root, "bytes_out");
 	host.bytes_in = (uint64_t)get_number(j, root, "host_bytes_in");
 	t.connect = t.handshake = 5000;
 	t.idle = 60000;

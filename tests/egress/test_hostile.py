@@ -108,6 +108,39 @@ class Hostile(unittest.TestCase):
             a = self.upload(e, q, 5, *texts, said=5 - len(body), body=body)
             self.assertEqual((a.get("status"), a["body"]), (200, "ok"), texts)
 
+    # ---- Budgets ----
+
+    def test_bytes_in_many_small_requests(self):
+        """Bodies, paths and headers all carry data out."""
+        data = "d" * 1000
+        posts = dict(method="POST", has_body=True, has_length=True, length=len(data), body=data)
+
+        def serve(o, connection):
+            while o.take(connection, b"d" * 1000):
+                connection.sendall(OK)
+
+        for q in (posts, dict(path="/" + data), dict(headers=[["x-data", data]])):
+            o, e, where = self.plain(serve, bytes_out=10000)
+            answers = [e.get(**where, **q) for _ in range(20)]
+            self.assertEqual({a["status"] for a in answers}, {200, 429})
+            self.assertEqual({a["rule"] for a in answers if a["status"] == 429}, {"budget"})
+            self.assertTrue(5000 < b"".join(o.read).count(b"d") <= 10000)
+
+    def test_bytes_in_heads(self):
+        """An answer without a body carries data in."""
+        def serve(o, connection):
+            while request := o.take(connection):
+                if b"/interim" in request:
+                    for _ in range(100):
+                        connection.sendall(b"HTTP/1.1 103 Hints\r\nx-data: " + b"d" * 1000 + b"\r\n\r\n")
+                connection.sendall(b"HTTP/1.1 204 No\r\nx-data: " + b"d" * 1000 + b"\r\n\r\n")
+
+        _, e, q = self.plain(serve, host_bytes_in=10000)
+        answers = [e.get(**q) for _ in range(20)]
+        self.assertEqual({a["status"] for a in answers}, {204, 429})
+        _, e, q = self.plain(serve, host_bytes_in=10000)
+        self.assertEqual(e.get(path="/interim", **q)["status"], 429)
+
     # ---- Answers ----
 
     def test_head_and_trailers_that_fit_no_message_together(self):
