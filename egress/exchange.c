@@ -287,6 +287,17 @@ proxy_host(const char *proxy, char *host, size_t size)
 	snprintf(host, size, "%.*s", (int)n, at);
 }
 
+void
+exchange_peer_host(const struct exchange *x, char *host, size_t size)
+{
+	const char *proxy = x->ask.u->config->proxy;
+
+	if (proxy != NULL)
+		proxy_host(proxy, host, size);
+	else
+		snprintf(host, size, "%s", x->host);
+}
+
 static void
 resolve(struct exchange *x)
 {
@@ -294,10 +305,7 @@ resolve(struct exchange *x)
 	struct resolver_answer a = {0};
 	char host[POLICY_HOST_MAX + 1];
 
-	if (u->config->proxy != NULL)
-		proxy_host(u->config->proxy, host, sizeof(host));
-	else
-		snprintf(host, sizeof(host), "%s", x->host);
+	exchange_peer_host(x, host, sizeof(host));
 	if (address_parse(host, &a.v[0]))
 		a.n = 1;
 	else

@@ -333,16 +333,23 @@ add_headers(struct exchange *x)
 	buffer_wipe(&line);
 }
 
-/* HOST:PORT:ADDRESS,ADDRESS for libcurl's table of names. */
+/*
+ * HOST:PORT:ADDRESS,ADDRESS for libcurl's table of names.  An address needs no entry, and an IPv6
+ * one has no spelling there: libcurl connects to it as it stands.
+ */
 static void
 pin(struct exchange *x, const struct resolver_answer *a)
 {
 	const char *proxy = x->ask.u->config->proxy;
 	struct buffer line = {0};
-	char text[ADDRESS_TEXT_SIZE], port[16];
+	char host[POLICY_HOST_MAX + 1], text[ADDRESS_TEXT_SIZE], port[16];
 	const char *name = x->host, *colon;
+	struct address literal;
 	size_t i;
 
+	exchange_peer_host(x, host, sizeof(host));
+	if (address_parse(host, &literal))
+		return;
 	snprintf(port, sizeof(port), ":%u:", x->port);
 	if (proxy != NULL) {
 		name = strstr(proxy, "://") != NULL ? strstr(proxy, "://") + 3 : proxy;

@@ -138,6 +138,8 @@ void exchange_fail(struct exchange *x);
 void exchange_finish(struct exchange *x);
 /* Its final message was sent already. */
 void exchange_end_answered(struct exchange *x);
+/* The host that is connected to, without brackets: its own, or the proxy's. */
+void exchange_peer_host(const struct exchange *x, char *host, size_t size);
 void exchange_curl_done(struct exchange *x, CURLcode result);
 void exchange_free(struct exchange *x);
 

@@ -108,6 +108,39 @@ class Hostile(unittest.TestCase):
             a = self.upload(e, q, 5, *texts, said=5 - len(body), body=body)
             self.assertEqual((a.get("status"), a["body"]), (200, "ok"), texts)
 
+    # ---- Connections ----
+
+    def test_address_literals(self):
+        def serve(o, connection):
+            while o.take(connection):
+                connection.sendall(OK)
+
+        for address in ("127.0.0.1", "::1"):
+            o = self.origin(serve, address=address)
+            q = dict(host=address, port=o.port, https=False, destination="", address=address)
+            e = self.egress(("http", address, o.port))
+            for _ in range(2):
+                a = e.get(**q)
+                self.assertEqual((a.get("status"), a["body"]), (200, "ok"), a)
+            # Allowed, and still an address of this host.
+            e = self.egress(("http", address, o.port), internal=[])
+            n = len(o.read)
+            self.assertEqual(e.get(**q)["rule"], "internal-address")
+            self.assertEqual(len(o.read), n)
+
+    def test_proxy_at_an_address(self):
+        def serve(o, connection):
+            if b"CONNECT one.test:80 " in o.take(connection):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                o.take(connection)
+                connection.sendall(OK)
+
+        for address, spelling in (("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")):
+            o = self.origin(serve, address=address)
+            e = self.egress(("http", "one.test", 80), proxy="http://%s:%d" % (spelling, o.port))
+            a = e.get(host="one.test", port=80, https=False)
+            self.assertEqual((a.get("status"), a["body"]), (200, "ok"), a)
+
     # ---- Budgets ----
 
     def test_bytes_in_many_small_requests(self):
