@@ -207,6 +207,8 @@ exchange_curl_done(struct exchange *x, CURLcode result)
 	x->in_multi = false;
 	transport_give_back(x->ask.u, x->easy);
 	x->easy = NULL;
+	if (x->refusal.cause == CAUSE_NONE && result == CURLE_COULDNT_CONNECT)
+		x->refusal = x->unopened;
 	if (x->refusal.cause == CAUSE_NONE && result != CURLE_OK)
 		refuse_failure(x, result);
 	else if (x->refusal.cause == CAUSE_NONE && !x->head_done)

@@ -151,13 +151,13 @@ on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
 	why = u->config->proxy == NULL ? address_refusal(&u->locals->addresses, &a, x->internal)
 				       : NULL;
 	if (why != NULL) {
-		refuse(&x->refusal, CAUSE_DENIED, "internal-address", "%s is at %s (%s)", x->host,
+		refuse(&x->unopened, CAUSE_DENIED, "internal-address", "%s is at %s (%s)", x->host,
 		    address_text(&a, x->address), why);
 		return CURL_SOCKET_BAD;
 	}
 	why = budget_connection(&u->budget, x->budget);
 	if (why != NULL) {
-		refuse(&x->refusal, CAUSE_BUDGET, "budget", "used up: %s", why);
+		refuse(&x->unopened, CAUSE_BUDGET, "budget", "used up: %s", why);
 		return CURL_SOCKET_BAD;
 	}
 	fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
@@ -190,6 +190,9 @@ on_ready(void *ctx, char *peer, char *own, int peer_port, int own_port)
 
 	(void)own;
 	(void)own_port;
+	/* What was refused meanwhile goes nowhere, also not where there is a connection now. */
+	if (x->refusal.cause != CAUSE_NONE)
+		return CURL_PREREQFUNC_ABORT;
 	if (u->config->proxy != NULL)
 		return CURL_PREREQFUNC_OK;
 	why = address_parse(peer, &a) ? address_refusal(&u->locals->addresses, &a, x->internal)

@@ -52,6 +52,8 @@ struct exchange {
 	char address[ADDRESS_TEXT_SIZE];
 	ev_tstamp began, progress;
 	struct refusal refusal; /* cause CAUSE_NONE: none */
+	/* Of one attempt to connect: the exchange's only where no other attempt succeeds. */
+	struct refusal unopened;
 
 	/* The request's body. */
 	bool has_body, has_length;

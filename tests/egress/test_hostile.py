@@ -5,11 +5,13 @@ test_hostile.py DRIVER EGRESS
 """
 import gzip
 import os
+import socket
 import ssl
 import struct
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import zlib
 
@@ -127,6 +129,45 @@ class Hostile(unittest.TestCase):
             n = len(o.read)
             self.assertEqual(e.get(**q)["rule"], "internal-address")
             self.assertEqual(len(o.read), n)
+
+    def test_one_attempt_of_two_is_refused(self):
+        """IPv6 hangs, IPv4 is one connection too many, then IPv6 goes on: that is no refusal."""
+        def serve(o, connection):
+            while o.take(connection):
+                connection.sendall(OK)
+
+        six = origin.Raw(serve, address="::1", listen=0)
+        self.addCleanup(six.stop)
+        four = self.origin(serve, port=six.port)
+        filler = socket.create_connection(("::1", six.port))  # another's SYN is dropped, and sent again
+        self.addCleanup(filler.close)
+        e = self.egress(("http", "dual.test", six.port), connections=1)
+        id = e.ask(host="dual.test", port=six.port, https=False)
+        trying, end = ":%04X 02 " % six.port, time.monotonic() + 60
+        with open("/proc/net/tcp6") as connections:
+            while trying not in connections.read() and time.monotonic() < end:
+                os.sched_yield()
+                connections.seek(0)
+        six.start()
+        a = e.answer(id)
+        self.assertEqual((a.get("status"), a["body"], four.read), (200, "ok", []), a)
+
+    def test_all_attempts_are_refused(self):
+        """One connection open, and no other allowed."""
+        def serve(o, connection):
+            o.take(connection)
+            arrived.set()
+            released.wait(60)
+            connection.sendall(OK)
+
+        arrived, released = threading.Event(), threading.Event()
+        o, e, q = self.plain(serve, connections=1)
+        id = e.ask(path="/first", **q)
+        self.assertTrue(arrived.wait(60))
+        self.assertEqual(e.get(path="/second", **q)["rule"], "budget")
+        released.set()
+        self.assertEqual(e.answer(id)["status"], 200)
+        self.assertNotIn(b"/second", b"".join(o.read))
 
     def test_proxy_at_an_address(self):
         def serve(o, connection):
