@@ -31,19 +31,43 @@ widen(int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
+/* Returns 0, -EINVAL where no line begins like that, or another -errno. */
+static int
+find_line(const char *path, const char *begin)
+{
+	FILE *f = fopen(path, "re");
+	char *line = NULL;
+	size_t room = 0;
+	int rc = f != NULL ? -EINVAL : -errno;
+
+	errno = 0;
+	while (rc == -EINVAL && getline(&line, &room, f) > 0)
+		if (strncmp(line, begin, strlen(begin)) == 0)
+			rc = 0;
+	if (rc == -EINVAL && errno != 0)
+		rc = -errno;
+	free(line);
+	if (f != NULL)
+		(void)fclose(f);
+	return rc;
+}
+
 /* What egress is going to read by its path: a mistake is said with its place. */
 static int
-check_file(const struct config *c, const char *key, const char *path, char *error, size_t size)
+check_file(const struct config *c, const char *key, const char *path, const char *begin,
+    char *error, size_t size)
 {
 	char name[32];
 	int rc;
 
-	if (path == NULL || access(path, R_OK) == 0)
+	if (path == NULL)
 		return 0;
-	rc = -errno;
+	rc = find_line(path, begin);
+	if (rc == 0)
+		return 0;
 	snprintf(name, sizeof(name), "network.%s", key);
 	snprintf(error, size, "%s:%u: network: %s: %s: %s", c->name, config_line(c, name), key,
-	    path, strerror(-rc));
+	    path, rc == -EINVAL ? "no certificate in it (PEM)" : strerror(-rc));
 	return rc;
 }
 
@@ -59,9 +83,10 @@ network_prepare(struct network *n, const struct config *c, char *error, size_t e
 	n->config = c;
 	rc = network_policy_build(&n->policy, c, error, error_size);
 	if (rc == 0)
-		rc = check_file(c, "ca-bundle", c->network->ca_bundle, error, error_size);
+		rc = check_file(
+		    c, "ca-bundle", c->network->ca_bundle, "-----BEGIN ", error, error_size);
 	if (rc == 0)
-		rc = check_file(c, "hosts-file", c->network->hosts_file, error, error_size);
+		rc = check_file(c, "hosts-file", c->network->hosts_file, "", error, error_size);
 	if (rc == 0)
 		rc = network_secrets_read(&n->secrets, c, error, error_size);
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]) && rc == 0; i++) {

@@ -29,6 +29,25 @@ except ConnectionResetError:
 sys.stdout.buffer.write(out)
 """
 
+# Asks twice by TLS of that version, the second time with the first one's session; prints whether it was taken.
+RESUME = """
+import socket, ssl, sys
+c = ssl.create_default_context()
+c.minimum_version = c.maximum_version = getattr(ssl.TLSVersion, sys.argv[1])
+def ask(host, session):
+    with c.wrap_socket(socket.create_connection((host, 443), 30), server_hostname=host, session=session) as s:
+        s.sendall(f"GET /small HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+        out = b""
+        while piece := s.recv(65536):
+            out += piece
+        assert out.endswith(b"hello\\n"), out
+        return s.session_reused, s.session
+first, session = ask("origin.test", None)
+again, _ = ask("origin.test", session)
+print(first, again)
+"""
+
+
 def setUpModule():
     why = missing()
     if why is not None:
@@ -72,6 +91,11 @@ class Proxy(unittest.TestCase):
                                      ("https://origin.test", "--http2", "https origin.test HTTP/2.0")):
             with self.subTest(url=url, version=version):
                 self.assertEqual(self.curl(version, url + "/echo-host").decode(), answer + "\n")
+
+    def test_resumption(self):
+        for version in ("TLSv1_2", "TLSv1_3"):
+            r = self.lan.inside(sys.executable, "-c", RESUME, version)
+            self.assertEqual(r.stdout, b"False True\n", (version, r.stderr))
 
     def test_ipv6(self):
         self.lan.wait_for_ipv6()

@@ -522,6 +522,7 @@ class Without(Case):
     def test_files_that_are_not_there(self):
         for key in ("ca-bundle", "hosts-file"):
             self.refuse(BASE + 'network {\n%s = "/no/such/file" }\n' % key, ":4", key, "/no/such/file")
+        self.refuse(BASE + 'network {\nca-bundle = "/etc/passwd" }\n', ":4", "ca-bundle", "/etc/passwd", "no certificate")
 
 
 class Flags(Case):
