@@ -31,6 +31,15 @@ struct connection {
 	ev_tstamp began;
 };
 
+static void
+refuse_name(struct refusal *why, const char *name, int error)
+{
+	if (error == -EBUSY)
+		refuse(why, CAUSE_BUDGET, "budget", "%s: too many names are being looked up", name);
+	else
+		refuse_unresolved(why, name, error);
+}
+
 /* ---- Lookups ---- */
 
 static void
@@ -87,8 +96,8 @@ lookup_resolved(struct lookup *l, const struct resolver_answer *answer)
 	size_t i, kept = 0;
 
 	l->query = NULL;
-	if (a.error == -ETIMEDOUT || a.error == -EIO) {
-		refuse_unresolved(&why, l->name, a.error);
+	if (a.error == -ETIMEDOUT || a.error == -EIO || a.error == -EBUSY) {
+		refuse_name(&why, l->name, a.error);
 		lookup_refuse(l, &why);
 		return;
 	}
@@ -110,7 +119,7 @@ on_lookup_resolved(void *ctx, const struct resolver_answer *a)
 }
 
 static void
-on_lookup_packet(void *ctx, const uint8_t *packet, size_t length)
+on_lookup_packet(void *ctx, int error, const uint8_t *packet, size_t length)
 {
 	static const struct resolver_answer none = {.error = 0};
 	struct lookup *l = ctx;
@@ -121,7 +130,7 @@ on_lookup_packet(void *ctx, const uint8_t *packet, size_t length)
 		lookup_end(l, &none, packet, length);
 		return;
 	}
-	refuse_unresolved(&why, l->name, -EIO);
+	refuse_name(&why, l->name, error != 0 ? error : -EIO);
 	lookup_refuse(l, &why);
 }
 
@@ -313,7 +322,7 @@ connection_resolved(struct connection *c, const struct resolver_answer *a)
 			return;
 		}
 	} else {
-		refuse_unresolved(&why, c->map->to, a->error);
+		refuse_name(&why, c->map->to, a->error);
 	}
 	connection_refuse(c, &why);
 }

@@ -24,16 +24,23 @@ struct cached {
 	ev_tstamp until;
 };
 
-struct resolver_query {
+/* What c-ares was asked and has not answered; all who ask it, which may be nobody any more. */
+struct question {
 	struct resolver *resolver;
+	struct question *next;
 	char name[POLICY_HOST_MAX + 1];
-	bool asking; /* c-ares has not returned yet: an answer is kept for it */
+	unsigned type; /* 0: addresses */
+	bool asking;   /* c-ares has not returned yet: an answer is kept for it */
 	bool answered;
 	struct resolver_answer answer;
-	/* Both NULL once cancelled: c-ares cannot forget a single query, so its end is waited for.
-	 */
+	struct resolver_query *queries;
+};
+
+struct resolver_query {
+	struct question *question;
+	struct resolver_query *next;
 	void (*done)(void *ctx, const struct resolver_answer *a);
-	void (*done_raw)(void *ctx, const uint8_t *packet, size_t length);
+	void (*done_raw)(void *ctx, int error, const uint8_t *packet, size_t length);
 	void *ctx;
 };
 
@@ -50,6 +57,8 @@ struct resolver {
 	ev_timer timer;
 	struct watched watched[SOCKETS_MAX];
 	struct cached *cache[CACHE_SLOTS]; /* by hash; the later name takes the slot */
+	struct question *questions;
+	size_t n_questions;
 };
 
 /* ---- c-ares and libev ---- */
@@ -291,47 +300,116 @@ error_of(int status)
 	}
 }
 
-static void
-on_addresses(void *ctx, int status, int timeouts, struct ares_addrinfo *info)
+/* NULL where there are too many. */
+static struct question *
+question_new(struct resolver *r, const char *name, unsigned type)
 {
-	struct resolver_query *q = ctx;
-	struct resolver_answer a = {.error = error_of(status), .ttl = RESOLVER_TTL_MAX};
-	const struct ares_addrinfo_node *node;
+	struct question *q;
 
-	(void)timeouts;
-	for (node = info != NULL ? info->nodes : NULL; node != NULL; node = node->ai_next) {
-		if (a.n < RESOLVER_ADDRESSES_MAX && address_of_sockaddr(node->ai_addr, &a.v[a.n]))
-			a.n++;
-		if (node->ai_ttl >= 0 && (unsigned)node->ai_ttl < a.ttl)
-			a.ttl = (unsigned)node->ai_ttl;
-	}
-	if (a.error == 0 && a.n == 0)
-		a.error = -ENODATA;
-	if (info != NULL)
-		ares_freeaddrinfo(info);
-	if (status != ARES_EDESTRUCTION)
-		remember(q->resolver, q->name, &a);
-	if (q->asking) {
-		q->answered = true;
-		q->answer = a;
-		return;
-	}
-	if (q->done != NULL)
-		q->done(q->ctx, &a);
-	free(q);
+	if (r->n_questions >= RESOLVER_PENDING_MAX)
+		return NULL;
+	q = calloc(1, sizeof(*q));
+	if (q == NULL)
+		abort();
+	q->resolver = r;
+	q->type = type;
+	snprintf(q->name, sizeof(q->name), "%s", name);
+	q->next = r->questions;
+	r->questions = q;
+	r->n_questions++;
+	return q;
+}
+
+static struct question *
+question_find(struct resolver *r, const char *name, unsigned type)
+{
+	struct question *q = r->questions;
+
+	while (q != NULL && (q->type != type || strcmp(q->name, name) != 0))
+		q = q->next;
+	return q;
+}
+
+/* Nobody finds it any more. */
+static void
+question_remove(struct question *q)
+{
+	struct question **at = &q->resolver->questions;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	q->resolver->n_questions--;
 }
 
 static struct resolver_query *
-new_query(struct resolver *r, const char *name, void *ctx)
+query_new(struct question *question, void *ctx)
 {
 	struct resolver_query *q = calloc(1, sizeof(*q));
 
 	if (q == NULL)
 		abort();
-	q->resolver = r;
-	snprintf(q->name, sizeof(q->name), "%s", name);
+	q->question = question;
+	q->next = question->queries;
+	question->queries = q;
 	q->ctx = ctx;
 	return q;
+}
+
+void
+resolver_cancel(struct resolver_query *q)
+{
+	struct resolver_query **at = &q->question->queries;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	free(q);
+}
+
+/* Who is told may ask again, and cancel others of the same question. */
+static void
+tell(struct question *question, const struct resolver_answer *a, const uint8_t *packet, size_t n)
+{
+	struct resolver_query *q;
+
+	while ((q = question->queries) != NULL) {
+		question->queries = q->next;
+		if (question->type == 0)
+			q->done(q->ctx, a);
+		else
+			q->done_raw(q->ctx, packet != NULL ? 0 : -EIO, packet, n);
+		free(q);
+	}
+}
+
+static void
+on_addresses(void *ctx, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct question *q = ctx;
+	struct resolver_answer *a = &q->answer;
+	const struct ares_addrinfo_node *node;
+
+	(void)timeouts;
+	*a = (struct resolver_answer){.error = error_of(status), .ttl = RESOLVER_TTL_MAX};
+	for (node = info != NULL ? info->nodes : NULL; node != NULL; node = node->ai_next) {
+		if (a->n < RESOLVER_ADDRESSES_MAX &&
+		    address_of_sockaddr(node->ai_addr, &a->v[a->n]))
+			a->n++;
+		if (node->ai_ttl >= 0 && (unsigned)node->ai_ttl < a->ttl)
+			a->ttl = (unsigned)node->ai_ttl;
+	}
+	if (a->error == 0 && a->n == 0)
+		a->error = -ENODATA;
+	if (info != NULL)
+		ares_freeaddrinfo(info);
+	if (status != ARES_EDESTRUCTION)
+		remember(q->resolver, q->name, a);
+	question_remove(q);
+	tell(q, a, NULL, 0);
+	q->answered = true;
+	if (!q->asking)
+		free(q);
 }
 
 struct resolver_query *
@@ -341,32 +419,42 @@ resolver_ask(struct resolver *r, const char *name, struct resolver_answer *a,
 	/* The order of the answer stays: sorting it would connect sockets to all of them. */
 	static const struct ares_addrinfo_hints hints = {
 	    .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct resolver_query *q;
+	struct resolver_query *query;
+	struct question *q;
 
 	if (known(r, name, a))
 		return NULL;
-	q = new_query(r, name, ctx);
-	q->done = done;
-	q->asking = true;
-	ares_getaddrinfo(r->channel, name, NULL, &hints, on_addresses, q);
-	q->asking = false;
-	arm(r);
-	if (!q->answered)
-		return q;
-	*a = q->answer;
-	free(q);
-	return NULL;
+	q = question_find(r, name, 0);
+	if (q == NULL) {
+		q = question_new(r, name, 0);
+		if (q == NULL) {
+			a->error = -EBUSY;
+			return NULL;
+		}
+		q->asking = true;
+		ares_getaddrinfo(r->channel, name, NULL, &hints, on_addresses, q);
+		q->asking = false;
+		arm(r);
+		if (q->answered) {
+			*a = q->answer;
+			free(q);
+			return NULL;
+		}
+	}
+	query = query_new(q, ctx);
+	query->done = done;
+	return query;
 }
 
 static void
 on_packet(void *ctx, int status, int timeouts, unsigned char *packet, int length)
 {
-	struct resolver_query *q = ctx;
+	struct question *q = ctx;
 
 	(void)status;
 	(void)timeouts;
-	if (q->done_raw != NULL)
-		q->done_raw(q->ctx, packet, packet != NULL && length > 0 ? (size_t)length : 0);
+	question_remove(q);
+	tell(q, NULL, packet, packet != NULL && length > 0 ? (size_t)length : 0);
 	q->answered = true;
 	if (!q->asking)
 		free(q);
@@ -374,24 +462,29 @@ on_packet(void *ctx, int status, int timeouts, unsigned char *packet, int length
 
 struct resolver_query *
 resolver_ask_raw(struct resolver *r, const char *name, unsigned type,
-    void (*done)(void *ctx, const uint8_t *packet, size_t length), void *ctx)
+    void (*done)(void *ctx, int error, const uint8_t *packet, size_t length), void *ctx)
 {
-	struct resolver_query *q = new_query(r, name, ctx);
+	struct question *q = question_find(r, name, type);
+	struct resolver_query *query;
 
-	q->done_raw = done;
+	if (q != NULL) {
+		query = query_new(q, ctx);
+		query->done_raw = done;
+		return query;
+	}
+	q = question_new(r, name, type);
+	if (q == NULL) {
+		done(ctx, -EBUSY, NULL, 0);
+		return NULL;
+	}
+	query = query_new(q, ctx);
+	query->done_raw = done;
 	q->asking = true;
 	ares_query(r->channel, name, CLASS_IN, (int)type, on_packet, q);
 	q->asking = false;
 	arm(r);
 	if (!q->answered)
-		return q;
+		return query;
 	free(q);
 	return NULL;
-}
-
-void
-resolver_cancel(struct resolver_query *q)
-{
-	q->done = NULL;
-	q->done_raw = NULL;
 }

@@ -15,12 +15,17 @@
 #define RESOLVER_TTL_MAX       300u       /* seconds that an answer is kept */
 #define RESOLVER_HOSTS_MAX     (4u << 20) /* bytes of a hosts file */
 #define RESOLVER_PACKET_MAX    16384u
+#define RESOLVER_PENDING_MAX   512u /* questions that the servers have not answered */
 
 struct resolver;
 struct resolver_query;
 
 struct resolver_answer {
-	int error; /* 0; -ENOENT: no such name; -ENODATA: it has no address; -ETIMEDOUT; -EIO */
+	/*
+	 * 0; -ENOENT: no such name; -ENODATA: it has no address; -ETIMEDOUT; -EIO; -EBUSY: there
+	 * are RESOLVER_PENDING_MAX questions already
+	 */
+	int error;
 	struct address v[RESOLVER_ADDRESSES_MAX];
 	size_t n;
 	unsigned ttl; /* seconds */
@@ -46,17 +51,23 @@ void resolver_close(struct resolver *r);
 
 /*
  * Asks for the addresses of a canonical name.  Where the answer is known, fills *a and returns
- * NULL; else done is called once, later, unless the query is cancelled before.
+ * NULL; else done is called once, later, unless the query is cancelled before.  Who asks what was
+ * asked already and has no answer yet waits for the same one.
  */
 struct resolver_query *resolver_ask(struct resolver *r, const char *name, struct resolver_answer *a,
     void (*done)(void *ctx, const struct resolver_answer *a), void *ctx);
+
+/*
+ * done will not be called; q is gone.  The question itself cannot be taken back: it counts until
+ * the servers have answered it or it has timed out.
+ */
 void resolver_cancel(struct resolver_query *q);
 
 /*
- * Asks the servers for a record of any type.  done gets the whole answer (NULL where there was
- * none); where that is before this returns, it returns NULL.
+ * Asks the servers for a record of any type (not 0).  done gets the whole answer; or NULL where
+ * there was none, and why: -EIO or -EBUSY.  Where that is before this returns, it returns NULL.
  */
 struct resolver_query *resolver_ask_raw(struct resolver *r, const char *name, unsigned type,
-    void (*done)(void *ctx, const uint8_t *packet, size_t length), void *ctx);
+    void (*done)(void *ctx, int error, const uint8_t *packet, size_t length), void *ctx);
 
 #endif

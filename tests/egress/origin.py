@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import socket
+import socket
 import ssl
 import subprocess
 import threading
@@ -28,6 +29,54 @@ def certificates(folder, names):
         "leaf.pem", "-days", "2", "-extfile", "ext")
     os.chmod(folder, 0o755)
     return [os.path.join(folder, n) for n in ("ca.pem", "leaf.pem", "leaf.key")]
+
+
+class Resolver:
+    """A name server that says nothing until it is released, and then that there is no such name."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.asked, self.waiting, self.released = [], [], False
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    @staticmethod
+    def question(packet):
+        labels, at = [], 12
+        while packet[at]:
+            labels.append(packet[at + 1:at + 1 + packet[at]].decode())
+            at += 1 + packet[at]
+        return ".".join(labels).lower(), int.from_bytes(packet[at + 1:at + 3], "big"), packet[12:at + 5]
+
+    def reply(self, packet, address):
+        self.socket.sendto(packet[:2] + b"\x81\x83\0\1\0\0\0\0\0\0" + self.question(packet)[2], address)
+
+    def serve(self):
+        while True:
+            packet, address = self.socket.recvfrom(4096)
+            if not packet:
+                return
+            with self.lock:
+                self.asked.append(self.question(packet)[:2])
+                if self.released:
+                    self.reply(packet, address)
+                else:
+                    self.waiting.append((packet, address))
+
+    def release(self):
+        with self.lock:
+            self.released = True
+            for packet, address in self.waiting:
+                self.reply(packet, address)
+
+    def stop(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"", ("127.0.0.1", self.port))
+        self.thread.join()
+        self.socket.close()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -446,6 +446,45 @@ class Other(unittest.TestCase):
                 self.assertNotIn("postgres", json.dumps(a))
                 self.assertEqual(e.take("record", id=a["id"])["scrubbed"], end)
 
+    def test_lookups_are_bounded(self):
+        """Those of requests that went away too; one name is one question; and answers end them."""
+        resolver = origin.Resolver()
+        self.addCleanup(resolver.stop)
+        e = self.started(server="127.0.0.1:%d" % resolver.port, allow=[["http", "*.lookup.test", 80]], dns=2)
+
+        def ask(name):
+            return e.ask(host=name + ".lookup.test", port=80, https=False)
+
+        def look_up(name, kind):
+            e.next_id += 1
+            e.say(op="resolve", id=e.next_id, host=name + ".lookup.test", type=kind)
+            return e.next_id
+        requests, names = [ask("n0"), ask("n0")], [look_up("n0", 1), look_up("n0", 28)]
+        raw = [look_up("n0", 16), look_up("n0", 16)]
+        for k in range(1, 560):
+            id = ask("n%d" % k)
+            e.say(op="cancel", id=id)
+            # Two are n0's.
+            self.assertEqual(e.take("refused", id=id)["cause"] == CANCELLED, k <= 510, k)
+        for kind in 1, 16:
+            id = look_up("more", kind)
+            a = e.take("refused", id=id)
+            self.assertEqual((a["cause"], a["rule"], a["status"]), (BUDGET, "budget", 429))
+            self.assertEqual(e.take("record", id=id)["status"], 429)
+        requests.append(ask("n0"))
+        names.append(look_up("n0", 1))
+        raw.append(look_up("n0", 16))
+        self.assertLessEqual(len({name for name, kind in resolver.asked}), 511)
+        resolver.release()
+        for id in requests:
+            self.assertEqual(e.answer(id)["cause"], NO_NAME)
+        for id in names:
+            self.assertEqual(e.take("resolved", "refused", id=id).get("rcode"), 3)
+        for id in raw:
+            self.assertGreater(e.take("resolved", "refused", id=id).get("packet", 0), 0)
+        self.assertEqual(e.answer(ask("more"))["cause"], NO_NAME)
+        self.assertIn(("more.lookup.test", 1), resolver.asked)
+
     def test_no_connection(self):
         e = self.started(internal=[["", "two.test", 0]], allow=[["https", "two.test", 9]])
         a = e.get(host="two.test", port=9)

@@ -12,6 +12,7 @@ main(void)
 	    {"policy", NULL, NULL, NULL, NULL, policy_tests},
 	    {"address", NULL, NULL, NULL, NULL, address_tests},
 	    {"request", NULL, NULL, NULL, NULL, request_tests},
+	    {"resolver", NULL, NULL, NULL, NULL, resolver_tests},
 	    {"scrubber", NULL, NULL, NULL, NULL, scrubber_tests},
 	    {"secret", NULL, NULL, NULL, NULL, secret_tests},
 	    {"decode", NULL, NULL, NULL, NULL, decode_tests},

@@ -6,6 +6,6 @@
 #include <CUnit/CUnit.h>
 
 extern CU_TestInfo address_tests[], budget_tests[], decode_tests[], policy_tests[], request_tests[],
-    scrubber_tests[], secret_tests[];
+    resolver_tests[], scrubber_tests[], secret_tests[];
 
 #endif
