@@ -251,6 +251,19 @@ find_place(char *own, const struct jail_cgroup_limits *limits, char *error, size
 	return -EOPNOTSUPP;
 }
 
+/* Makes path anew.  What lies there of an earlier sandbox is removed, unless a process is in it. */
+static int
+make_directory(const char *path)
+{
+	if (mkdir(path, 0755) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return -errno;
+	return mkdir(path, 0755) < 0 ? -errno : 0;
+}
+
 int
 jail_cgroup_make(const char *id, const struct jail_cgroup_limits *limits, char *path,
     size_t path_size, char *error, size_t error_size)
@@ -265,8 +278,8 @@ jail_cgroup_make(const char *id, const struct jail_cgroup_limits *limits, char *
 		return result;
 	if (snprintf(path, path_size, "%s/gondolin-%s", own, id) >= (int)path_size)
 		return -ENAMETOOLONG;
-	if (mkdir(path, 0755) < 0) {
-		result = -errno;
+	result = make_directory(path);
+	if (result < 0) {
 		snprintf(error, error_size, "cannot make %s: %s", path, strerrordesc_np(-result));
 		return result;
 	}

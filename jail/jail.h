@@ -302,8 +302,9 @@ struct jail_cgroup_limits {
 
 /*
  * Makes a cgroup v2 for one sandbox below the caller's own where that is delegated, with the
- * limits.  On success returns a directory descriptor and fills path; returns -errno (-EOPNOTSUPP:
- * no delegated cgroup or a controller is missing) with the reason in error.
+ * limits; an empty one of that id is made anew.  On success returns a directory descriptor and
+ * fills path; returns -errno (-EOPNOTSUPP: no delegated cgroup or a controller is missing; -EBUSY:
+ * processes are in one of that id) with the reason in error.
  */
 int jail_cgroup_make(const char *id, const struct jail_cgroup_limits *limits, char *path,
     size_t path_size, char *error, size_t error_size);

@@ -67,9 +67,11 @@ stand_guard(int wait_fd, struct session *s, const char *cgroup)
 	if (n == 1 && c == DISMISSED)
 		_exit(0);
 	log_line("gondolin: the supervisor of %s died: the sandbox is gone", s->id);
-	session_remove(s);
+	/* In this order: until the lock is given up, no other sandbox has the id, and its cgroup.
+	 */
 	if (cgroup[0] != '\0')
 		jail_cgroup_remove(cgroup);
+	session_remove(s);
 	_exit(0);
 }
 

@@ -337,6 +337,7 @@ make_cgroup(struct sandbox *s)
 	const struct config_limits *l = &s->config->limits;
 	const struct jail_cgroup_limits limits = {l->memory, l->cpu, l->pids};
 	char error[ERROR_SIZE];
+	int rc;
 
 	if (l->line == 0)
 		return true;
@@ -344,8 +345,12 @@ make_cgroup(struct sandbox *s)
 	    s->session.id, &limits, s->cgroup, sizeof(s->cgroup), error, sizeof(error));
 	if (s->cgroup_fd >= 0)
 		return true;
+	rc = s->cgroup_fd;
 	s->cgroup_fd = -1;
 	s->cgroup[0] = '\0';
+	/* None to be had is what the manual says; one that is there and cannot be used is news. */
+	if (!l->required && rc != -EOPNOTSUPP)
+		log_line("gondolin: no cgroup holds the limits: %s", error);
 	if (!l->required)
 		return true;
 	sandbox_fail(s, "%s:%u: limits cannot be enforced: %s", s->config->name, l->line, error);

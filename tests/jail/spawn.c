@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,6 +250,10 @@ test_cgroup(void)
 	CU_ASSERT(pid > 0);
 	read_proc(pid, "cgroup", text);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, id));
+	/* One that is in use is not taken. */
+	CU_ASSERT_EQUAL(
+	    jail_cgroup_make(id, &none, path, sizeof(path), error, sizeof(error)), -EBUSY);
+	CU_ASSERT_EQUAL(kill(pid, 0), 0);
 	jail_cgroup_remove(path);
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 	CU_ASSERT(access(path, F_OK) < 0 && errno == ENOENT);
@@ -256,6 +261,12 @@ test_cgroup(void)
 	close(pidfd);
 	close(in[0]);
 	close(in[1]);
+	close(s.cgroup_fd);
+	/* One that was left empty is. */
+	CU_ASSERT_EQUAL(mkdir(path, 0755), 0);
+	s.cgroup_fd = jail_cgroup_make(id, &none, path, sizeof(path), error, sizeof(error));
+	CU_ASSERT(s.cgroup_fd >= 0);
+	jail_cgroup_remove(path);
 	close(s.cgroup_fd);
 }
 
