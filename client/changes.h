@@ -29,6 +29,7 @@
 #include "ipc/tar.h"
 
 #define CHANGES_ENTRIES_MAX 1000000u
+#define CHANGES_BYTES_MAX   (20ull << 30) /* all that vfsd keeps, and the holes that it lets pass */
 #define CHANGES_ERROR_SIZE  1024u
 
 /* Functions that take error (CHANGES_ERROR_SIZE bytes) fill it with one line when they fail. */
@@ -55,7 +56,9 @@ struct changes_layer {
 
 /*
  * Reads the archive in fd from its start.  Refuses, with -EPROTO, a name that is there twice, whose
- * directory is not there, or that lies in something else than a directory.  Returns 0 or -errno.
+ * directory is not there, or that lies in something else than a directory; with -E2BIG more than
+ * CHANGES_ENTRIES_MAX names, with -EFBIG more than CHANGES_BYTES_MAX bytes of content, holes
+ * included.  Returns 0 or -errno.
  */
 int changes_layer_read(struct changes_layer *l, int fd, char *error);
 void changes_layer_clear(struct changes_layer *l);
@@ -124,10 +127,10 @@ int changes_print_of(int fd, struct changes_print *p);
 
 /*
  * Does it.  Every host file is looked at once more at the moment at which it is replaced; one that
- * is another by then stops everything with -ESTALE.  Files appear whole or not at all.  Modes keep
- * their rwx bits; owners, times and extended attributes are the host's own.  done is told of every
- * file that was written, as it is now.  Returns 0, or -errno with *n_done saying how many changes
- * were made before.
+ * is another by then stops everything with -ESTALE.  Files appear whole or not at all, zeros as
+ * holes.  Modes keep their rwx bits; owners, times and extended attributes are the host's own. done
+ * is told of every file that was written, as it is now.  Returns 0, or -errno with *n_done saying
+ * how many changes were made before.
  */
 int changes_apply(const struct changes *c, const struct changes_layer *l, int root,
     void (*done)(void *ctx, const struct changes_print *p), void *ctx, size_t *n_done, char *error);

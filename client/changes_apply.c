@@ -149,8 +149,11 @@ write_content(struct apply *a, const struct changes_entry *e, int fd)
 		    e->size - at < PART ? (size_t)(e->size - at) : PART, e->data + (off_t)at);
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		rc = file_write_all(fd, a->part, (size_t)n);
+		rc = file_write_sparse(fd, a->part, (size_t)n);
 	}
+	/* What ends in zeros has its size from here. */
+	if (rc == 0 && ftruncate(fd, (off_t)e->size) < 0)
+		rc = -errno;
 	if (rc == 0 && fchmod(fd, e->mode) < 0)
 		rc = -errno;
 	return rc;

@@ -144,6 +144,7 @@ static int
 read_all(struct changes_layer *l, struct tar_reader *r, struct tar_entry *e, char *error)
 {
 	const char *why = NULL;
+	uint64_t bytes = 0;
 	size_t room = 0;
 	int rc;
 
@@ -153,6 +154,10 @@ read_all(struct changes_layer *l, struct tar_reader *r, struct tar_entry *e, cha
 			return refuse(error, -EPROTO, e->name, "is not of a layer's form");
 		if (l->n == CHANGES_ENTRIES_MAX)
 			return refuse(error, -E2BIG, "", "more than a million files");
+		/* Before any of it is read: it may be one hole. */
+		if (e->size > CHANGES_BYTES_MAX - bytes)
+			return refuse(error, -EFBIG, "", "more than 20 GiB in all files");
+		bytes += e->size;
 		rc = add(l, &room, e);
 		if (rc < 0)
 			return refuse(error, rc, "", "%s", strerror(-rc));

@@ -29,20 +29,31 @@ type_name(const struct change *c)
 
 /* ---- Showing ---- */
 
-/* What the guest made of it. */
+/* What the guest made of it: mode, and how much content, which may be far more than it looks. */
 static void
 print_new(const struct change *c, const struct changes_entry *to)
 {
+	const bool added = c->kind == CHANGES_ADDED;
+	const bool content = to->type == TAR_FILE && c->content;
 	char target[NAME_SIZE];
 
-	if (to->type == TAR_SYMLINK)
+	if (to->type == TAR_SYMLINK) {
 		printf(
 		    " -> %s", log_escape(target, sizeof(target), to->target, strlen(to->target)));
-	else if (c->kind == CHANGES_ADDED)
-		printf(" (mode %o)", to->mode);
+		return;
+	}
+	printf(" (");
+	if (c->mode && !added)
+		printf("mode %o to ", c->from.mode & 0777);
 	else if (c->mode)
-		printf(" (mode %o to %o%s)", c->from.mode & 0777, to->mode,
-		    c->content ? ", content" : "");
+		printf("mode ");
+	if (c->mode)
+		printf("%o%s", to->mode, content ? ", " : "");
+	if (content && !added)
+		printf("%llu to ", (unsigned long long)c->from.size);
+	if (content)
+		printf("%llu bytes", (unsigned long long)to->size);
+	printf(")");
 }
 
 static void

@@ -171,8 +171,10 @@ fetch(struct changes_session *s, char *error)
 	if (refused == EAGAIN)
 		return fail(error, -EAGAIN, "%s is still starting; try again", s->session.id);
 	if (refused == EFBIG)
-		return fail(
-		    error, -EFBIG, "%s: the guest made a file of more than 4 GiB there", s->path);
+		return fail(error, -EFBIG,
+		    "%s: the guest made files with more than 4 GiB of holes there; remove them in "
+		    "the sandbox",
+		    s->path);
 	if (refused != 0)
 		return fail(error, -EIO, "%s: the changes cannot be copied: %s", s->path,
 		    strerror((int)refused));

@@ -3,6 +3,7 @@
 #ifndef GONDOLIN_IPC_FILE_H
 #define GONDOLIN_IPC_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -11,5 +12,10 @@ ssize_t file_read_all(int fd, void *bytes, size_t size);
 
 /* Writes all n bytes.  Returns 0, or -errno after a part of them. */
 int file_write_all(int fd, const void *bytes, size_t n);
+
+/* The same for a new file: blocks of 4 KiB of zeros become holes, and the caller sets the size. */
+int file_write_sparse(int fd, const void *bytes, size_t n);
+
+bool file_is_zero(const void *bytes, size_t n);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc/file.h"
 #include "ipc/tar_private.h"
 
 /* Zeros that archivers add after the end to fill a record (20 blocks by default). */
@@ -100,14 +101,6 @@ skip_data(struct tar_reader *r)
 	return rc;
 }
 
-static bool
-is_zero(const void *bytes, size_t n)
-{
-	const char *p = bytes;
-
-	return n == 0 || (p[0] == '\0' && memcmp(p, p + 1, n - 1) == 0);
-}
-
 /* After one block of zeros: another one, and nothing but zeros up to the source's end. */
 static const char *
 read_end(struct tar_reader *r, int *rc)
@@ -117,11 +110,11 @@ read_end(struct tar_reader *r, int *rc)
 	ssize_t n;
 
 	*rc = read_all(r, bytes, TAR_BLOCK);
-	if (*rc < 0 || !is_zero(bytes, TAR_BLOCK))
+	if (*rc < 0 || !file_is_zero(bytes, TAR_BLOCK))
 		return "an archive that ends in the middle";
 	while ((n = r->source.read(r->source.ctx, bytes, sizeof(bytes))) > 0) {
 		total += (size_t)n;
-		if (!is_zero(bytes, (size_t)n) || total > TRAILER_MAX)
+		if (!file_is_zero(bytes, (size_t)n) || total > TRAILER_MAX)
 			return "bytes after the archive's end";
 	}
 	*rc = (int)n;
@@ -161,7 +154,7 @@ next(struct tar_reader *r, struct tar_entry *e, int *rc)
 		*rc = read_all(r, &h, sizeof(h));
 		if (*rc < 0)
 			return "an archive that ends in the middle";
-		if (is_zero(&h, sizeof(h)))
+		if (file_is_zero(&h, sizeof(h)))
 			return extended ? "an extended header without an entry" : read_end(r, rc);
 		if (!tar_header_is_sound(&h))
 			return "a header that is not ustar or has a wrong checksum";

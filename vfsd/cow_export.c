@@ -17,7 +17,8 @@ struct export
 {
 	struct cow *c;
 	int fd;
-	uint64_t at; /* end of what was written */
+	uint64_t at;    /* end of what was written */
+	uint64_t holes; /* that all files may still have */
 	struct tar_entry entry;
 	uint8_t head[TAR_ENTRY_MAX];
 	uint8_t part[PART];
@@ -73,13 +74,11 @@ put_file(struct export *x, const struct vfs_entry *e)
 {
 	struct vfs_provider *p = x->c->upper;
 	struct vfs_handle *h;
-	uint64_t start, from = 0, to;
+	uint64_t start, from = 0, to, holes = e->attr.size;
 	int64_t found;
 	bool unchanged;
 	int error;
 
-	if (e->attr.size > COW_EXPORT_MAX)
-		return -EFBIG;
 	error = put_header(x, TAR_FILE, &e->attr);
 	if (error == 0)
 		error = p->ops->open(p, e->node, O_RDONLY, &h, &unchanged);
@@ -96,9 +95,13 @@ put_file(struct export *x, const struct vfs_entry *e)
 		found = p->ops->seek(p, h, from, SEEK_HOLE);
 		to = found > 0 ? (uint64_t)found : e->attr.size;
 		error = put_stretch(x, h, from, to, start);
+		holes -= to - from;
 		from = to;
 	}
 	p->ops->close(p, h);
+	if (error == 0 && holes > x->holes)
+		error = -EFBIG;
+	x->holes -= error == 0 ? holes : 0;
 	x->at = start + e->attr.size + tar_padding(e->attr.size);
 	return error;
 }
@@ -148,6 +151,7 @@ vfs_cow_export(struct vfs_provider *p, int fd)
 		return -ENOMEM;
 	x->c = COW(p);
 	x->fd = fd;
+	x->holes = COW_EXPORT_HOLES_MAX;
 	error = vfs_cow_walk(p, TAR_DEPTH_MAX - 1, put_entry, x);
 	if (error == 0)
 		error = put(x, end, sizeof(end));

@@ -35,12 +35,13 @@ int vfs_cow_walk(struct vfs_provider *p, unsigned depth,
 
 /*
  * Writes the upper tree, marks included, to fd as a POSIX tar archive (ipc/tar.h).  Sockets and
- * fifos are left out.  fd is an empty regular file; holes stay holes.  Returns 0; -EFBIG where a
- * file is longer than COW_EXPORT_MAX; -ENAMETOOLONG, -ELOOP where a path cannot be said; or another
- * -errno.
+ * fifos are left out.  fd is an empty regular file; holes stay holes.  Returns 0; -EFBIG where
+ * all files together have more than COW_EXPORT_HOLES_MAX bytes of holes, which cost the guest
+ * nothing and the archive's readers their time; -ENAMETOOLONG, -ELOOP where a path cannot be said;
+ * or another -errno.
  */
 int vfs_cow_export(struct vfs_provider *p, int fd);
 
-#define COW_EXPORT_MAX (4ull << 30)
+#define COW_EXPORT_HOLES_MAX (4ull << 30)
 
 #endif

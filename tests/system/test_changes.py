@@ -30,26 +30,26 @@ chown 12:34 poem
 DIFF = """\
 M again/ (mode 700 to 755)
 D again/inside
-A again/new (mode 644)
+A again/new (mode 644, 4 bytes)
 D gone
 D kind/
 D kind/inside
-A kind (mode 644)
+A kind (mode 644, 11 bytes)
 D old/
 D old/deep/
 D old/deep/file
-M poem
+M poem (14 to 15 bytes)
 A src/ (mode 755)
 A src/deep/ (mode 755)
-A src/deep/main.c (mode 644)
+A src/deep/main.c (mode 644, 29 bytes)
 A src/link -> deep/main.c
-A src/terminal (mode 644)
+A src/terminal (mode 644, 4 bytes)
 M tool (mode 644 to 755)
-A two words (mode 644)
+A two words (mode 644, 2 bytes)
 """
 
 PATCH = """\
-M poem
+M poem (14 to 15 bytes)
 --- a/poem
 +++ b/poem
 @@ -1,3 +1,3 @@
@@ -172,7 +172,7 @@ class Changes(Case):
         self.sh(box, "cd /workspace && echo guest >kept && rm -r again")
         self.write("kept", "host\n")
         self.write("again/later", "host\n")
-        self.assertIn("M kept  ! changed on this host", self.diff(box))
+        self.assertIn("M kept (5 to 6 bytes)  ! changed on this host", self.diff(box))
         before = tree(self.root)
         self.assert_one_line(self.apply(box, want=1).err, "nothing was applied", "2 files", "--force")
         self.assertEqual(tree(self.root), before)
@@ -199,6 +199,21 @@ class Changes(Case):
         self.assertEqual(os.listdir(outside), [])
         self.assertEqual(tree(self.root)["sub/planted"][2], "planted\n")
 
+    def check_holes(self, box):
+        """Files that are all hole: shown with their size, holes on the host too; too many of them are refused at once."""
+        self.sh(box, "cd /workspace && truncate -s 256M hole && echo end >>hole")
+        self.assertIn(f"A hole (mode 644, {(256 << 20) + 4} bytes)", self.diff(box))
+        self.apply(box)
+        st = os.stat(os.path.join(self.root, "hole"))
+        self.assertEqual(st.st_size, (256 << 20) + 4)
+        self.assertLess(st.st_blocks * 512, 1 << 20)
+        os.remove(os.path.join(self.root, "hole"))
+        self.sh(box, "cd /workspace && for i in $(seq 20); do truncate -s 4G hole$i; done")
+        r = run("gondolin", "diff", box.id)
+        self.assertEqual(r.code, 1, r)
+        self.assert_one_line(r.err, "holes")
+        self.sh(box, "rm /workspace/hole*")
+
     def check_refused(self, box):
         for words, code, said in ((("nosuchid",), 1, "nosuchid"), ((box.id, "/none"), 1, "/none"), ((), 2, "session id"),
                                   ((box.id, "/workspace", "x"), 2, "session id"), ((box.id, "--nope"), 2, "--nope")):
@@ -221,6 +236,7 @@ class Changes(Case):
             self.check_second_round(box)
             self.check_conflicts(box)
             self.check_links(box)
+            self.check_holes(box)
             self.check_refused(box)
             r = run("gondolin", "audit", box.id)
             self.assertEqual(r.code, 0, r)

@@ -17,6 +17,12 @@ put(int fd, const void *bytes, size_t n)
 int
 make_archive(const struct row *rows)
 {
+	return make_sparse_archive(rows, 0);
+}
+
+int
+make_sparse_archive(const struct row *rows, uint64_t hole)
+{
 	static const uint8_t zeros[2 * TAR_BLOCK];
 	static uint8_t head[TAR_ENTRY_MAX];
 	static struct tar_entry e;
@@ -30,12 +36,14 @@ make_archive(const struct row *rows)
 		e.mode = rows->mode;
 		strcpy(e.name, rows->name);
 		if (rows->type == TAR_FILE)
-			e.size = strlen(rows->text);
+			e.size = hole + strlen(rows->text);
 		else if (rows->text != NULL)
 			strcpy(e.target, rows->text);
 		put(fd, head, tar_header_encode(&e, head));
 		if (rows->type == TAR_FILE) {
-			put(fd, rows->text, e.size);
+			if (lseek(fd, (off_t)hole, SEEK_CUR) < 0)
+				abort();
+			put(fd, rows->text, strlen(rows->text));
 			put(fd, zeros, tar_padding(e.size));
 		}
 	}

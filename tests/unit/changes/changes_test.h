@@ -18,6 +18,9 @@ struct row {
 /* An archive of these rows, up to one without a name.  The descriptor is the caller's. */
 int make_archive(const struct row *rows);
 
+/* The same with a hole of so many bytes before each file's content. */
+int make_sparse_archive(const struct row *rows, uint64_t hole);
+
 void add_layer_suite(void);
 void add_host_suite(void);
 void add_text_suite(void);

@@ -10,6 +10,8 @@
 
 #include "tests/unit/changes/changes_test.h"
 
+#define HOLE ((64u << 20) + 1)
+
 struct fixture {
 	char path[64];
 	int root, archive;
@@ -59,16 +61,23 @@ start(struct fixture *f)
 	f->archive = -1;
 }
 
+/* Takes the archive. */
 static int
-compare(struct fixture *f, const struct row *rows)
+compare_archive(struct fixture *f, int archive)
 {
 	changes_clear(&f->changes);
 	changes_layer_clear(&f->layer);
 	if (f->archive >= 0)
 		close(f->archive);
-	f->archive = make_archive(rows);
+	f->archive = archive;
 	CU_ASSERT_EQUAL_FATAL(changes_layer_read(&f->layer, f->archive, f->error), 0);
 	return changes_compare(&f->changes, &f->layer, &f->base, "/w", f->error);
+}
+
+static int
+compare(struct fixture *f, const struct row *rows)
+{
+	return compare_archive(f, make_archive(rows));
 }
 
 static void
@@ -230,6 +239,36 @@ test_directory_modes(void)
 	end(&f);
 }
 
+/* A hole in the layer is one on the host, wherever in the file it is. */
+static void
+test_holes(void)
+{
+	static const struct row rows[] = {
+	    {TAR_FILE, "behind", "content", 0644}, {TAR_FILE, "empty", "", 0644}, {.name = NULL}};
+	char text[8] = "";
+	struct fixture f;
+	struct stat st;
+	int fd;
+
+	start(&f);
+	CU_ASSERT_EQUAL(compare_archive(&f, make_sparse_archive(rows, HOLE)), 0);
+	CU_ASSERT_EQUAL(apply(&f), 0);
+	CU_ASSERT_EQUAL(fstatat(f.root, "empty", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_size, HOLE);
+	CU_ASSERT_TRUE(st.st_blocks < 2048);
+	CU_ASSERT_EQUAL(fstatat(f.root, "behind", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_size, HOLE + 7);
+	CU_ASSERT_TRUE(st.st_blocks < 2048);
+	fd = openat(f.root, "behind", O_RDONLY);
+	CU_ASSERT_EQUAL(pread(fd, text, 8, HOLE - 1), 8);
+	CU_ASSERT_EQUAL(memcmp(text, "\0content", 8), 0);
+	close(fd);
+	/* And the same bytes: nothing is left to change. */
+	CU_ASSERT_EQUAL(compare_archive(&f, make_sparse_archive(rows, HOLE)), 0);
+	CU_ASSERT_EQUAL(f.changes.n, 0);
+	end(&f);
+}
+
 void
 add_host_suite(void)
 {
@@ -240,4 +279,5 @@ add_host_suite(void)
 	CU_add_test(suite, "a late change on the host", test_late_change);
 	CU_add_test(suite, "links on the way", test_links);
 	CU_add_test(suite, "modes of directories", test_directory_modes);
+	CU_add_test(suite, "holes", test_holes);
 }

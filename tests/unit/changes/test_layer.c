@@ -76,6 +76,25 @@ test_refused(void)
 	}
 }
 
+/* Holes cost the guest nothing, and a reader its time: refused before any is read. */
+static void
+test_too_much(void)
+{
+	static const struct row rows[] = {
+	    {TAR_FILE, "a", "", 0644},
+	    {TAR_FILE, "b", "x", 0644},
+	    {.name = NULL},
+	};
+	struct changes_layer l;
+	char error[CHANGES_ERROR_SIZE] = "";
+	int fd = make_sparse_archive(rows, CHANGES_BYTES_MAX / 2);
+
+	CU_ASSERT_EQUAL(changes_layer_read(&l, fd, error), -EFBIG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "20 GiB"));
+	changes_layer_clear(&l);
+	close(fd);
+}
+
 static void
 test_cut(void)
 {
@@ -100,5 +119,6 @@ add_layer_suite(void)
 
 	CU_add_test(suite, "order and marks", test_order_and_marks);
 	CU_add_test(suite, "refused", test_refused);
+	CU_add_test(suite, "too much", test_too_much);
 	CU_add_test(suite, "cut anywhere", test_cut);
 }

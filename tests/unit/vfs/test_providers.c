@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/unit/vfs/guest.h"
 #include "tests/unit/vfs/suites.h"
@@ -527,6 +529,34 @@ test_cow(void)
 	p->ops->free(p);
 }
 
+/* Holes cost the guest next to nothing, and who reads the archive their time. */
+static void
+test_cow_holes(void)
+{
+	struct vfs_provider *p = cow(memory(MEMORY_BYTES), memory(MEMORY_BYTES));
+	struct fuse_setattr_in set = {.valid = FATTR_SIZE};
+	struct fuse_entry_out e;
+	struct guest g;
+	struct stat st;
+	int fd = memfd_create("archive", MFD_CLOEXEC), i;
+
+	guest_open(&g, p, NULL);
+	for (i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(guest_put(&g, 1, i == 0 ? "a" : "b", "data"), 0);
+		CU_ASSERT_EQUAL(guest_lookup(&g, 1, i == 0 ? "a" : "b", &e), 0);
+		set.size = COW_EXPORT_HOLES_MAX / 2 + 8192;
+		CU_ASSERT_EQUAL(
+		    guest_call(&g, FUSE_SETATTR, e.nodeid, &set, sizeof(set), NULL, NULL), 0);
+		CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+		CU_ASSERT_EQUAL(vfs_cow_export(p, fd), i == 0 ? 0 : -EFBIG);
+		CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+		CU_ASSERT_TRUE(st.st_blocks < 1024);
+	}
+	guest_close(&g);
+	p->ops->free(p);
+	close(fd);
+}
+
 const struct test_row provider_tests[] = {
     {"names", test_names},
     {"content", test_content},
@@ -538,5 +568,6 @@ const struct test_row provider_tests[] = {
     {"hidden names", test_hidden},
     {"hidden names with a copy of the guest's own", test_scratch},
     {"copy on write", test_cow},
+    {"copy on write: holes of an archive", test_cow_holes},
     {NULL, NULL},
 };
