@@ -63,12 +63,11 @@ audit_process(struct audit_run *run, const struct session_process *p)
 {
 	struct jail_expectation e = {
 	    .profile = profile_find(p->name),
-	    .identity = {.root_started = run->info->root_started, .uid = p->uid},
+	    .identity = {run->info->root_started, p->uid, p->gid},
 	    .pid = p->pid,
 	};
 	int rc;
 
-	e.identity.gid = run->info->root_started ? (gid_t)p->uid : getgid();
 	if (e.profile == NULL) {
 		differ(run, "%s: this version declares no such process", p->name);
 		return;

@@ -41,6 +41,7 @@ struct session_process {
 	char name[SESSION_NAME_SIZE]; /* as in the audit: "vmrunner", "qemu" */
 	pid_t pid;                    /* in the supervisor's pid namespace */
 	uid_t uid;                    /* that it must have, seen from there */
+	gid_t gid;                    /* likewise; QEMU's may be the group of /dev/kvm */
 	uint64_t start_time;          /* field 22 of /proc/PID/stat: tells a reused pid */
 };
 

@@ -16,7 +16,7 @@
 
 #define TOKENS_MAX 512u
 
-enum kind { TEXT, PID, UID, UNSIGNED, SIGNED, BOOL, STATE };
+enum kind { TEXT, PID, ID, UNSIGNED, SIGNED, BOOL, STATE };
 
 struct field {
 	const char *name;
@@ -47,7 +47,8 @@ static const struct field info_fields[] = {
 static const struct field process_fields[] = {
     FIELD(session_process, name, TEXT),
     FIELD(session_process, pid, PID),
-    FIELD(session_process, uid, UID),
+    FIELD(session_process, uid, ID),
+    FIELD(session_process, gid, ID),
     FIELD(session_process, start_time, UNSIGNED),
 };
 #define N_PROCESS (sizeof(process_fields) / sizeof(process_fields[0]))
@@ -91,7 +92,7 @@ put_field(struct json_writer *w, const struct field *f, const void *object)
 	const char *at = (const char *)object + f->offset;
 	union {
 		pid_t pid;
-		uid_t uid;
+		uint32_t id;
 		uint64_t u;
 		int64_t s;
 		bool b;
@@ -108,8 +109,8 @@ put_field(struct json_writer *w, const struct field *f, const void *object)
 	case PID:
 		json_put_integer(w, v.pid);
 		break;
-	case UID:
-		json_put_integer(w, v.uid);
+	case ID:
+		json_put_integer(w, v.id);
 		break;
 	case BOOL:
 		json_put_bool(w, v.b);
@@ -226,7 +227,7 @@ take_field(const struct json *j, const struct json_token *object, const struct f
 	case PID:
 		rc = take_integer(j, t, 1, INT32_MAX, &v);
 		break;
-	case UID:
+	case ID:
 		rc = take_integer(j, t, 0, UINT32_MAX, &v);
 		break;
 	default:

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/kvm_access.h"
 #include "supervisor/kvm_verdict.h"
 #include "supervisor/network.h"
 #include "vmrunner/qemu/qemu.h"
@@ -19,31 +20,41 @@
 #define HELLO_DEADLINE_TCG_MS \
 	90000u /* 3 s on an idle host; a host with twenty busy loops a core still makes it */
 #define ATTEMPTS 2u
+#define NO_GROUP ((gid_t)-1) /* while QEMU's own is not chosen: no file has it */
 
-static bool
+/* Whether QEMU can open it: root, which can, is not who QEMU runs as. */
+static int
 kvm_opens(void)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct stat st;
+	gid_t gid;
+	int fd, rc = 0;
 
-	if (fd < 0)
-		return false;
-	close(fd);
-	return true;
+	fd = open(QEMU_KVM_PATH, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		rc = -errno;
+	else if (geteuid() == 0)
+		rc = kvm_access_group(&st, NO_GROUP, &gid);
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 static int
 choose_accelerator(struct machine *m, char *error, size_t error_size)
 {
 	enum kvm_verdict verdict;
+	int rc;
 
 	if (m->config->vm.accel == CONFIG_ACCEL_TCG)
 		return 0;
-	if (!kvm_opens()) {
+	rc = kvm_opens();
+	if (rc < 0) {
 		if (m->config->vm.accel == CONFIG_ACCEL_AUTO)
 			return 0;
 		snprintf(error, error_size,
-		    "/dev/kvm: %s; use accel = tcg, or give this user access (group kvm)",
-		    strerror(errno));
+		    QEMU_KVM_PATH ": %s; use accel = tcg, or give %s access (group kvm)",
+		    strerror(-rc), geteuid() == 0 ? "QEMU, which is not root," : "this user");
 		return -ENODEV;
 	}
 	m->kvm = true;
@@ -87,18 +98,6 @@ describe_machine(const struct machine *m, struct qemu_machine *q)
 	    .tsc_khz = m->kvm ? 0 : qemu_tsc_khz(),
 	    .cmdline = m->image->manifest.cmdline,
 	};
-}
-
-/* The group that may open /dev/kvm: root-started, QEMU runs with it, as its own gid opens nothing.
- */
-static gid_t
-kvm_group(gid_t otherwise)
-{
-	struct stat st;
-
-	if (stat("/dev/kvm", &st) < 0 || (st.st_mode & 0060) != 0060)
-		return otherwise;
-	return st.st_gid;
 }
 
 static int
@@ -211,6 +210,16 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
 	return process_start(qemu, loop, &how, ctx, ended, error, error_size);
 }
 
+/* Where the device has changed since it was tried, QEMU says that it cannot open it. */
+static void
+take_kvm_group(gid_t *gid)
+{
+	struct stat st;
+
+	if (stat(QEMU_KVM_PATH, &st) == 0)
+		(void)kvm_access_group(&st, *gid, gid);
+}
+
 int
 machine_start(struct machine *m, struct process *qemu, struct ev_loop *loop,
     const struct identity *identity, int cgroup_fd, void *ctx,
@@ -222,7 +231,7 @@ machine_start(struct machine *m, struct process *qemu, struct ev_loop *loop,
 
 	m->attempt++;
 	if (m->kvm && how.identity.root_started)
-		how.identity.gid = kvm_group(how.identity.gid);
+		take_kvm_group(&how.identity.gid);
 	rc = make_edges(m);
 	if (rc < 0) {
 		snprintf(error, error_size, "cannot make a socketpair: %s", strerror(-rc));

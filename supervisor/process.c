@@ -219,6 +219,7 @@ process_start(struct process *p, struct ev_loop *loop, const struct process_star
 	p->pid = pid;
 	p->log_fd = log_fds[0];
 	p->uid = how->identity.uid;
+	p->gid = how->identity.gid;
 	p->loop = loop;
 	p->tokens = LOG_BURST;
 	p->refilled = ev_now(loop);

@@ -56,6 +56,7 @@ struct process {
 	pid_t pid; /* 0 = does not run */
 	int pidfd, log_fd, notify_fd;
 	uid_t uid; /* outside */
+	gid_t gid;
 	ev_io exited, logged, notified;
 	struct ev_loop *loop;
 	/* Of the log: the line that is not whole yet, and the last whole one. */

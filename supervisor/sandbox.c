@@ -86,13 +86,14 @@ sandbox_stop(struct sandbox *s, int code)
 /* ---- The session's file ---- */
 
 static void
-add_process(struct session_info *info, const char *name, pid_t pid, uid_t uid)
+add_process(struct session_info *info, const char *name, pid_t pid, uid_t uid, gid_t gid)
 {
 	struct session_process *row = &info->processes[info->n_processes++];
 
 	snprintf(row->name, sizeof(row->name), "%s", name);
 	row->pid = pid;
 	row->uid = uid;
+	row->gid = gid;
 	row->start_time = session_process_start_time(pid);
 }
 
@@ -103,11 +104,11 @@ sandbox_write_session(struct sandbox *s)
 	int rc;
 
 	s->info.n_processes = 0;
-	add_process(&s->info, guard_profile.name, s->guard.pid, geteuid());
+	add_process(&s->info, guard_profile.name, s->guard.pid, geteuid(), getegid());
 	for (id = 0; id < PROCESSES; id++)
 		if (s->processes[id].pid > 0)
 			add_process(&s->info, process_rows[id].name, s->processes[id].pid,
-			    s->processes[id].uid);
+			    s->processes[id].uid, s->processes[id].gid);
 	snprintf(s->info.accel, sizeof(s->info.accel), "%s", s->machine.kvm ? "kvm" : "tcg");
 	rc = session_write(&s->session, &s->info);
 	if (rc < 0)

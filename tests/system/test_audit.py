@@ -86,6 +86,8 @@ class Live(Audited):
             for process in session["processes"]:
                 if process["name"] == "vmrunner":
                     process.update(pid=pid, uid=uid, start_time=start_time(pid))
+                    if harness.MODE == "root":
+                        process.update(gid=uid)
 
         return self.rewritten(rename)
 
@@ -160,6 +162,19 @@ class Live(Audited):
         self.assertEqual([p["differences"] for p in report["processes"]], [[], [], []])
         self.assertEqual(report["differences"][0], f"vmrunner: process {pid} is no child of the supervisor")
 
+    def test_group_is_the_declared_one(self):
+        """What the session's file says is compared: QEMU's may be the group of /dev/kvm."""
+        gids = {p["name"]: p["gid"] for p in self.box.session()["processes"]}
+        for name in ("vmrunner", "qemu"):
+            self.assertEqual(status(self.box.pids()[name])["Gid"].split(), [str(gids[name])] * 4)
+
+        def another(session):
+            next(p for p in session["processes"] if p["name"] == "vmrunner")["gid"] += 1
+
+        with self.rewritten(another):
+            self.assertEqual({line.split(" of ")[0] for line in self.differences()},
+                             {"vmrunner: user namespace or uid: Gid"})
+
     def test_process_without_walls(self):
         p = harness.popen(["gondolin", "exec", "--session", self.box.id, "--", "sh", "-c", "echo up; cat"],
                           stdin=subprocess.PIPE)
@@ -184,7 +199,7 @@ class Live(Audited):
         """One that runs and is not in the session's file shows, and one that is there and does not run."""
         pids = self.box.pids()
         pid = os.getpid()
-        own = {"name": "vfsd", "pid": pid, "uid": os.getuid(), "start_time": start_time(pid)}
+        own = {"name": "vfsd", "pid": pid, "uid": os.getuid(), "gid": os.getgid(), "start_time": start_time(pid)}
         for name in ("guard", "vmrunner", "qemu"):
             with self.subTest(missing=name), self.without(name):
                 self.assertEqual(self.set_differences(), [

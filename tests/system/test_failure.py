@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
 import unittest
@@ -170,7 +171,7 @@ class Host(Case):
                     "user namespace", "user.max_user_namespaces", "root")
 
     def test_no_kvm_device(self):
-        """Where nothing is /dev/kvm, `auto` is tcg and says nothing, and `kvm` says what to do."""
+        """Where nothing that QEMU may open is /dev/kvm, `auto` is tcg and says nothing, and `kvm` says what to do."""
         self.need_root()
         dev = os.path.join(harness.STAGE, "dev")
         os.mkdir(dev, 0o755)
@@ -181,6 +182,16 @@ class Host(Case):
             with open(f"/dev/{name}", "wb"):
                 pass
             subprocess.run(["mount", "--bind", f"{dev}/{name}", f"/dev/{name}"], check=True)
+        self.check_no_kvm()
+        # A node as a kernel without udev makes it: root's gid is nothing that QEMU may have.
+        for mode in (0o600, 0o660):
+            with self.subTest(mode=oct(mode)):
+                os.mknod("/dev/kvm", stat.S_IFCHR, os.makedev(10, 232))
+                os.chmod("/dev/kvm", mode)
+                self.check_no_kvm()
+                os.unlink("/dev/kvm")
+
+    def check_no_kvm(self):
         for accel in ("auto", "kvm"):
             path = harness.write_config(f'image = "mini"\nvm {{ memory = "192M"  accel = {accel} }}\n'
                                         'command = {"echo", "up"}\n')

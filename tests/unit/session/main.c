@@ -51,7 +51,8 @@ sample_info(const char *id)
 	    .network = {1, 2, 3, 4, 5, 6, INT64_MAX},
 	    .declared = {"guard", "vmrunner"},
 	    .n_declared = 2,
-	    .processes = {{"vmrunner", 4243, 1879048192, 77}, {"qemu", 4244, 1879048193, 78}},
+	    .processes = {{"vmrunner", 4243, 1879048192, 1879048192, 77},
+		{"qemu", 4244, 1879048193, 105, 78}},
 	    .n_processes = 2,
 	};
 
@@ -79,7 +80,7 @@ same_info(const struct session_info *a, const struct session_info *b)
 		p = &a->processes[i];
 		q = &b->processes[i];
 		if (strcmp(p->name, q->name) != 0 || p->pid != q->pid || p->uid != q->uid ||
-		    p->start_time != q->start_time)
+		    p->gid != q->gid || p->start_time != q->start_time)
 			return false;
 	}
 	return true;
@@ -352,8 +353,8 @@ write_and_read(void)
 	memset(out.config, 0x7f, sizeof(out.config) - 1);
 	memset(out.label, '"', sizeof(out.label) - 1);
 	for (i = 0; i < SESSION_PROCESSES_MAX; i++)
-		out.processes[i] =
-		    (struct session_process){"helper", INT32_MAX, UINT32_MAX, INT64_MAX};
+		out.processes[i] = (struct session_process){
+		    "helper", INT32_MAX, UINT32_MAX, UINT32_MAX, INT64_MAX};
 	out.n_processes = SESSION_PROCESSES_MAX;
 	out.state = SESSION_STOPPING;
 	CU_ASSERT_EQUAL(session_write(&s, &out), 0);
@@ -400,11 +401,16 @@ strict_reading(void)
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[1]}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[],\"more\":1}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[{\"name\":\"q\","
-	    "\"pid\":0,\"uid\":0,\"start_time\":0}]}",
+	    "\"pid\":0,\"uid\":0,\"gid\":0,\"start_time\":0}]}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[{\"name\":\"q\","
-	    "\"pid\":1,\"uid\":-1,\"start_time\":0}]}",
+	    "\"pid\":1,\"uid\":-1,\"gid\":0,\"start_time\":0}]}",
+	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[{\"name\":\"q\","
+	    "\"pid\":1,\"uid\":1,\"gid\":4294967296,\"start_time\":0}]}",
+	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[{\"name\":\"q\","
+	    "\"pid\":1,\"uid\":1,\"start_time\":0}]}",
 	    "{\"id\":\"bad\"" REST "\"root_started\":false,\"processes\":[{\"name\":\""
-	    "a name that is longer than its field is\",\"pid\":1,\"uid\":1,\"start_time\":0}]}",
+	    "a name that is longer than its field "
+	    "is\",\"pid\":1,\"uid\":1,\"gid\":1,\"start_time\":0}]}",
 	};
 	struct session_info info;
 	struct session s;
