@@ -14,20 +14,37 @@
 
 /* Of what the guest writes, where max-bytes says nothing. */
 #define COW_BYTES_DEFAULT (1ull << 30)
+#define SCRATCH_BYTES     (1ull << 30) /* under hidden names, unless max-bytes is less */
 
 _Static_assert(MOUNT_MAX == 64, "sandbox.conf(5) says how many mounts there can be");
 
 /* ---- Directories ---- */
 
-/* Bytes that a mount may keep in vfsd's memory. */
+/* Bytes of what the guest makes under hidden names. */
 static uint64_t
-memory_of(const struct config_mount *c)
+scratch_of(const struct config_mount *c)
+{
+	if (c->hide_mode != CONFIG_HIDE_SCRATCH || c->hide.n == 0)
+		return 0;
+	return c->max_bytes != 0 && c->max_bytes < SCRATCH_BYTES ? c->max_bytes : SCRATCH_BYTES;
+}
+
+/* Bytes of a file system in memory, or of a layer. */
+static uint64_t
+files_of(const struct config_mount *c)
 {
 	if (c->memory != 0)
 		return c->memory;
 	if (c->mode != CONFIG_MOUNT_COW)
 		return 0;
 	return c->max_bytes != 0 ? c->max_bytes : COW_BYTES_DEFAULT;
+}
+
+/* Bytes that a mount may keep in vfsd's memory. */
+static uint64_t
+memory_of(const struct config_mount *c)
+{
+	return files_of(c) + scratch_of(c); /* sizes are at most 1024T */
 }
 
 /* What lies in another one has the longer path. */
@@ -104,13 +121,12 @@ send_mount(struct mounts *m, struct mounts_row *r)
 			: c->mode == CONFIG_MOUNT_COW ? GONDOLIN__VFSD_MOUNT__PROVIDER__COW
 						      : GONDOLIN__VFSD_MOUNT__PROVIDER__HOST;
 	wish.read_only = c->mode == CONFIG_MOUNT_RO;
-	wish.memory = memory_of(c);
+	wish.memory = files_of(c);
 	for (i = 0; i < c->hide.n; i++)
 		hide[i] = ipc_text(c->hide.v[i]);
 	wish.n_hide = c->hide.n;
 	wish.hide = hide;
-	if (c->hide_mode == CONFIG_HIDE_SCRATCH)
-		wish.hide_mode = GONDOLIN__VFSD_MOUNT__HIDE_MODE__SCRATCH;
+	wish.scratch = scratch_of(c);
 	wish.keep_owners = c->owner == CONFIG_OWNER_KEEP;
 	wish.uid = r->uid;
 	wish.gid = r->gid;

@@ -14,8 +14,7 @@
 #include "vfsd/provider_memory.h"
 #include "vfsd/vfsd.h"
 
-#define SCRATCH_BYTES (1ull << 30) /* of what the guest makes under hidden names */
-#define ROOT_MODE     0755u
+#define ROOT_MODE 0755u
 
 static Gondolin__VfsdMount *
 copy_of(const Gondolin__VfsdMount *wish)
@@ -124,13 +123,12 @@ add_cow(struct mount *m, uint32_t uid, uint32_t gid)
 static int
 add_layers(struct mount *m, uint32_t uid, uint32_t gid)
 {
-	const bool scratch = m->wish->hide_mode == GONDOLIN__VFSD_MOUNT__HIDE_MODE__SCRATCH;
 	const struct vfs_hide_config hide = {.patterns = m->hide,
 	    .n_patterns = m->wish->n_hide,
-	    .scratch = scratch ? SCRATCH_BYTES : 0,
+	    .scratch = m->wish->scratch,
 	    .uid = uid,
 	    .gid = gid,
-	    .denied = scratch ? NULL : on_hidden,
+	    .denied = m->wish->scratch > 0 ? NULL : on_hidden,
 	    .ctx = m};
 	int error = 0;
 

@@ -349,7 +349,8 @@ class Limits(Files):
                 f'mount "/w" {{ host = "{self.root}"  mode = rw  hide = {{".env"}}  max-bytes = "1M"  max-inodes = 10 '
                 f' max-open = 8  max-requests = 4 }}\n'
                 f'mount "/o" {{ host = "{self.root}"  mode = rw  owner = keep }}\n'
-                f'mount "/c" {{ host = "{self.root}"  mode = cow  max-bytes = "1M" }}\n')
+                f'mount "/c" {{ host = "{self.root}"  mode = cow  max-bytes = "1M" }}\n'
+                f'mount "/s" {{ host = "{self.root}"  mode = rw  hide = {{"own"}}  hide-mode = scratch  max-bytes = "1M" }}\n')
         with Sandbox(text) as box:
             box.up()
             for at in ("/w", "/c"):
@@ -363,6 +364,9 @@ class Limits(Files):
             r = box.exec("sh", "-c", "exec 3>/w/1; rm /w/1; dd if=/dev/zero bs=1M count=1 >&3 2>/dev/null && echo x >/w/2")
             self.assertIn(b"No space left", r.err, r)
             self.sh(box, "dd if=/dev/zero bs=1M count=1 of=/w/2 2>/dev/null && rm /w/2")
+            r = box.exec("sh", "-c", "dd if=/dev/zero of=/s/own bs=64k count=64")
+            self.assertIn(b"No space left", r.err, r)
+            self.sh(box, "rm /s/own; dd if=/dev/zero of=/s/own bs=64k count=8 2>/dev/null")
             r = box.exec("sh", "-c", "mkdir /w/d; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do touch /w/d/$i; done")
             self.assertIn(b"No space left", r.err, r)
             self.sh(box, "rm -r /w/d; touch /w/again; rm /w/again")
@@ -383,6 +387,20 @@ class Limits(Files):
         self.assertLessEqual(len(denied), 64 * (int(seconds) + 2) + 1)
         self.assertGreaterEqual(sum(1 + r.get("repeated", 0) for r in denied), 2000)
         self.assertEqual(self.read("f"), "x\n")
+
+
+    def test_memory_of_all_mounts(self):
+        """What guests make under hidden names counts as much as mounts in memory and layers."""
+        scratch = 'hide = {"x"}  hide-mode = scratch'
+        for last, fits in ((f'mode = rw {scratch} max-bytes = "2M"', False), (f'mode = rw {scratch} max-bytes = "1M"', True)):
+            rows = [f'mount "/m{i}" {{ host = "{self.root}"  mode = {mode}  {scratch} }}\n'
+                    for i, mode in enumerate(["cow"] * 7 + ["rw"])]
+            text = (BASE + "".join(rows) + f'mount "/n" {{ memory = "1023M" }}\nmount "/o" {{ host = "{self.root}" {last} }}\n')
+            path = harness.write_config(text + 'mount "/p" { host = "/nonexistent" }\n')
+            with self.subTest(fits=fits):
+                r = run("gondolin-supervisor", "--config", path)
+                self.assertEqual(r.code, 125, r)
+                self.assert_one_line(r.err, "does not exist" if fits else "16G")
 
 
 class Ends(Files):
