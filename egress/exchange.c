@@ -221,7 +221,9 @@ exchange_curl_done(struct exchange *x, CURLcode result)
 void
 refuse_unresolved(struct refusal *r, const char *host, int error)
 {
-	if (error == -ETIMEDOUT)
+	if (error == -EBUSY)
+		refuse(r, CAUSE_BUDGET, "budget", "%s: too many names are being looked up", host);
+	else if (error == -ETIMEDOUT)
 		refuse(r, CAUSE_TIMEOUT, "no-name", "%s: no resolver answers", host);
 	else
 		refuse(r, CAUSE_NO_NAME, "no-name", "%s: %s", host,

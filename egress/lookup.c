@@ -31,15 +31,6 @@ struct connection {
 	ev_tstamp began;
 };
 
-static void
-refuse_name(struct refusal *why, const char *name, int error)
-{
-	if (error == -EBUSY)
-		refuse(why, CAUSE_BUDGET, "budget", "%s: too many names are being looked up", name);
-	else
-		refuse_unresolved(why, name, error);
-}
-
 /* ---- Lookups ---- */
 
 static void
@@ -97,7 +88,7 @@ lookup_resolved(struct lookup *l, const struct resolver_answer *answer)
 
 	l->query = NULL;
 	if (a.error == -ETIMEDOUT || a.error == -EIO || a.error == -EBUSY) {
-		refuse_name(&why, l->name, a.error);
+		refuse_unresolved(&why, l->name, a.error);
 		lookup_refuse(l, &why);
 		return;
 	}
@@ -130,7 +121,7 @@ on_lookup_packet(void *ctx, int error, const uint8_t *packet, size_t length)
 		lookup_end(l, &none, packet, length);
 		return;
 	}
-	refuse_name(&why, l->name, error != 0 ? error : -EIO);
+	refuse_unresolved(&why, l->name, error != 0 ? error : -EIO);
 	lookup_refuse(l, &why);
 }
 
@@ -322,7 +313,7 @@ connection_resolved(struct connection *c, const struct resolver_answer *a)
 			return;
 		}
 	} else {
-		refuse_name(&why, c->map->to, a->error);
+		refuse_unresolved(&why, c->map->to, a->error);
 	}
 	connection_refuse(c, &why);
 }

@@ -466,8 +466,7 @@ class Other(unittest.TestCase):
             e.say(op="cancel", id=id)
             # Two are n0's.
             self.assertEqual(e.take("refused", id=id)["cause"] == CANCELLED, k <= 510, k)
-        for kind in 1, 16:
-            id = look_up("more", kind)
+        for id in look_up("more", 1), look_up("more", 16), ask("more"):
             a = e.take("refused", id=id)
             self.assertEqual((a["cause"], a["rule"], a["status"]), (BUDGET, "budget", 429))
             self.assertEqual(e.take("record", id=id)["status"], 429)
