@@ -29,15 +29,44 @@ write_file(int dir, size_t n, const uint8_t *bytes, size_t length)
 	return rc;
 }
 
+/*
+ * Where the directory is, whatever the working directory of who asks.  Not realpath(3): the mount's
+ * user may be the only one who can follow the path.  Returns 0 with *out the caller's, or -errno.
+ */
+static int
+absolute(const char *host, char **out)
+{
+	char *here;
+	int rc = 0;
+
+	if (*host == '/')
+		return (*out = strdup(host)) != NULL ? 0 : -ENOMEM;
+	here = getcwd(NULL, 0);
+	if (here == NULL)
+		return -errno;
+	while (*host == '.' && (host[1] == '/' || host[1] == '\0'))
+		host += 1 + strspn(host + 1, "/");
+	if (*here != '/')
+		rc = -ENOENT; /* out of our reach, as the kernel says in front of it */
+	else if (asprintf(out, "%s%s%s", here, *host != '\0' ? "/" : "", host) < 0)
+		rc = -ENOMEM;
+	free(here);
+	return rc;
+}
+
 static int
 offer(const struct mounts_row *r, const struct session *s, size_t n)
 {
 	Gondolin__ChangesMount m = GONDOLIN__CHANGES_MOUNT__INIT;
 	uint8_t *bytes;
+	char *host;
 	int rc;
 
+	rc = absolute(r->config->host, &host);
+	if (rc < 0)
+		return rc;
 	m.path = ipc_text(r->config->path);
-	m.host = ipc_text(r->config->host);
+	m.host = ipc_text(host);
 	m.dev = r->dev;
 	m.ino = r->ino;
 	m.uid = r->uid;
@@ -45,10 +74,11 @@ offer(const struct mounts_row *r, const struct session *s, size_t n)
 	m.seconds = r->opened.tv_sec;
 	m.nanoseconds = (uint32_t)r->opened.tv_nsec;
 	bytes = malloc(gondolin__changes_mount__get_packed_size(&m));
-	if (bytes == NULL)
-		return -ENOMEM;
-	rc = write_file(s->dir_fd, n, bytes, gondolin__changes_mount__pack(&m, bytes));
+	rc = bytes == NULL ? -ENOMEM : 0;
+	if (rc == 0)
+		rc = write_file(s->dir_fd, n, bytes, gondolin__changes_mount__pack(&m, bytes));
 	free(bytes);
+	free(host);
 	return rc;
 }
 

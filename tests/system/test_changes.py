@@ -256,6 +256,25 @@ class Changes(Case):
         found = tree(self.root)
         self.assertEqual({found[n][1] for n in ("poem", "new", "new/file")}, {harness.USER})
 
+    def test_relative_directory(self):
+        """host is relative to where the sandbox was started, not to where its changes are looked at."""
+        os.mkdir(os.path.join(harness.STAGE, "beside"))
+        self.addCleanup(os.rmdir, os.path.join(harness.STAGE, "beside"))
+        rows = [(harness.STAGE, "./files", self.root), (self.root, ".", self.root),
+                (os.path.join(harness.STAGE, "beside"), "../files", os.path.join(harness.STAGE, "beside", "../files"))]
+        for cwd, host, shown in rows:
+            with self.subTest(host=host):
+                box = Sandbox(BASE + f'mount "/workspace" {{ host = "{host}"  mode = cow }}\n', cwd=cwd)
+                with box:
+                    box.up()
+                    self.sh(box, "echo turn >>/workspace/poem")
+                    data = json.loads(self.diff(box, "--json"))
+                    self.assertEqual(data["host"], shown)
+                    self.apply(box)
+                    with open(os.path.join(self.root, "poem"), encoding="utf-8") as f:
+                        self.assertIn("turn\n", f.read())
+                    self.write("poem", "one\n")
+
     def test_no_such_mount(self):
         with Sandbox(BASE + f'mount "/workspace" {{ host = "{self.root}" }}\n') as box:
             r = run("gondolin", "diff", box.id)
