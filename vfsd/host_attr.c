@@ -402,12 +402,16 @@ host_setxattr(struct vfs_provider *p, struct vfs_node *node, const char *name, c
     size_t size, int flags)
 {
 	bool opened;
-	int fd = xattr_open(HOST(p), NODE(node), &opened), error = 0;
+	int fd = xattr_open(HOST(p), NODE(node), &opened), error;
+	struct host_charge charge;
 
 	if (fd < 0)
 		return fd;
-	if (fsetxattr(fd, name, value, size, flags) < 0)
+	error = host_charge_attribute(HOST(p), fd, name, &size, &charge);
+	if (error == 0 && fsetxattr(fd, name, value, size, flags) < 0) {
 		error = -errno;
+		host_uncharge_attribute(HOST(p), &charge);
+	}
 	if (opened)
 		close(fd);
 	return error;
@@ -417,12 +421,16 @@ int
 host_removexattr(struct vfs_provider *p, struct vfs_node *node, const char *name)
 {
 	bool opened;
-	int fd = xattr_open(HOST(p), NODE(node), &opened), error = 0;
+	int fd = xattr_open(HOST(p), NODE(node), &opened), error;
+	struct host_charge charge;
 
 	if (fd < 0)
 		return fd;
-	if (fremovexattr(fd, name) < 0)
+	error = host_charge_attribute(HOST(p), fd, name, NULL, &charge);
+	if (error == 0 && fremovexattr(fd, name) < 0) {
 		error = -errno;
+		host_uncharge_attribute(HOST(p), &charge);
+	}
 	if (opened)
 		close(fd);
 	return error;

@@ -9,6 +9,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "vfsd/host_internal.h"
@@ -82,7 +84,8 @@ file_of(struct host *h, int fd, const struct statx *st, struct ledger_file **out
 	if (f == NULL)
 		return -ENOSPC;
 	f->original = blocks_up(st->stx_size);
-	hole = st->stx_size > 0 ? lseek(fd, 0, SEEK_HOLE) : 0;
+	/* Not of a directory, whose position says how far the guest has listed it. */
+	hole = S_ISREG(st->stx_mode) ? lseek(fd, 0, SEEK_HOLE) : -1;
 	f->sparse = hole >= 0 && (uint64_t)hole < st->stx_size;
 	if (f->sparse)
 		f->original = least(f->original, st->stx_blocks * SECTOR);
@@ -186,6 +189,32 @@ host_punch(struct host *h, int fd, int mode, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+int
+host_charge_attribute(
+    struct host *h, int fd, const char *name, const size_t *size, struct host_charge *c)
+{
+	uint64_t was, is = size != NULL ? strlen(name) + *size : 0;
+	ssize_t old;
+	int error;
+
+	error = host_charge(h, fd, 0, 0, c);
+	if (error != 0 || c->file == NULL)
+		return error;
+	old = fgetxattr(fd, name, NULL, 0);
+	was = old >= 0 ? strlen(name) + (uint64_t)old : 0;
+	c->before = c->file->extra;
+	/* What the host put there gives no room. */
+	return ledger_use_extra(&h->ledger, c->file, c->before + is - least(was, c->before + is));
+}
+
+void
+host_uncharge_attribute(struct host *h, const struct host_charge *c)
+{
+	/* It fits: nothing else was charged since. */
+	if (c->file != NULL)
+		(void)ledger_use_extra(&h->ledger, c->file, c->before);
+}
+
 void
 host_made(struct host *h, const struct owner_key *key)
 {
@@ -222,6 +251,7 @@ host_closing(struct host *h, const struct host_node *n, int fd)
 	if (f == NULL || n->handles != NULL)
 		return;
 	/* Gone; or just as the host had it, which needs no entry. */
-	if ((host_statx(fd, &st) == 0 && st.stx_nlink == 0) || (!f->made && f->used == f->original))
+	if ((host_statx(fd, &st) == 0 && st.stx_nlink == 0) ||
+	    (!f->made && f->used == f->original && f->extra == 0))
 		ledger_drop(&h->ledger, f);
 }

@@ -165,6 +165,14 @@ int host_truncate(struct host *h, int fd, uint64_t size);
 /* fallocate(2) with FALLOC_FL_PUNCH_HOLE in mode, credited. */
 int host_punch(struct host *h, int fd, int mode, uint64_t offset, uint64_t length);
 
+/*
+ * As host_charge, for an extended attribute that gets a value of *size bytes, or goes (NULL) /
+ * gives that back where it failed.
+ */
+int host_charge_attribute(
+    struct host *h, int fd, const char *name, const size_t *size, struct host_charge *c);
+void host_uncharge_attribute(struct host *h, const struct host_charge *c);
+
 /* The guest made a file, which ledger_count has counted. */
 void host_made(struct host *h, const struct owner_key *key);
 

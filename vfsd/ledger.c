@@ -85,6 +85,18 @@ ledger_use(struct ledger *l, struct ledger_file *f, uint64_t used)
 }
 
 int
+ledger_use_extra(struct ledger *l, struct ledger_file *f, uint64_t extra)
+{
+	uint64_t others = l->bytes - f->extra;
+
+	if (extra > l->bytes_max - others)
+		return -ENOSPC;
+	l->bytes = others + extra;
+	f->extra = extra;
+	return 0;
+}
+
+int
 ledger_count(struct ledger *l)
 {
 	if (l->inodes_max == 0)
@@ -105,7 +117,7 @@ ledger_uncount(struct ledger *l)
 void
 ledger_drop(struct ledger *l, struct ledger_file *f)
 {
-	l->bytes -= cost_of(f, f->used);
+	l->bytes -= cost_of(f, f->used) + f->extra;
 	if (f->made)
 		ledger_uncount(l);
 	drop(l, &f->link);

@@ -17,6 +17,7 @@ struct ledger_file {
 	struct owner_key key;
 	uint64_t original; /* bytes before the first change; 0 = the guest made it */
 	uint64_t used;     /* bytes now, at least what the file takes */
+	uint64_t extra;    /* bytes of extended attributes that the guest added */
 	bool made;         /* counts as a file that the guest added */
 	bool sparse;       /* had holes at the first change: what is written into them counts */
 };
@@ -39,6 +40,9 @@ struct ledger_file *ledger_make(struct ledger *l, const struct owner_key *key);
 
 /* A file takes this many bytes now.  Returns 0, or -ENOSPC with nothing changed past the limit. */
 int ledger_use(struct ledger *l, struct ledger_file *f, uint64_t used);
+
+/* The same for its extended attributes. */
+int ledger_use_extra(struct ledger *l, struct ledger_file *f, uint64_t extra);
 
 /* Counts a file that is about to be made; -ENOSPC past the limit / takes that back. */
 int ledger_count(struct ledger *l);

@@ -300,6 +300,43 @@ test_holes_of_the_host(void)
 	stop(&q);
 }
 
+/* Extended attributes take room on the host as well. */
+static void
+test_attributes(void)
+{
+	struct file f, more;
+	struct quota q;
+	char name[16];
+	int i, error;
+
+	start(&q, 0);
+	CU_ASSERT_EQUAL(make(&q, "a", &f), 0);
+	CU_ASSERT_EQUAL(make(&q, "b", &more), 0);
+	CU_ASSERT_EQUAL(put(&q, &more, 0, LIMIT - BLOCK), LIMIT - BLOCK);
+	/* 1,006 bytes each, of which the disk itself may take fewer; the fifth is too much. */
+	for (i = 0; i < 5; i++) {
+		snprintf(name, sizeof(name), "user.%d", i);
+		error = q.p->ops->setxattr(q.p, f.node, name, content, 1000, 0);
+		CU_ASSERT_TRUE(error == -ENOSPC || (error == 0 && i < 4));
+	}
+	CU_ASSERT_EQUAL(put(&q, &more, LIMIT - BLOCK, BLOCK), -ENOSPC);
+	CU_ASSERT_EQUAL(q.p->ops->setxattr(q.p, f.node, "user.0", content, 1, 0), 0);
+	for (i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "user.%d", i);
+		error = q.p->ops->removexattr(q.p, f.node, name);
+		CU_ASSERT_TRUE(error == 0 || error == -ENODATA);
+	}
+	CU_ASSERT_EQUAL(put(&q, &more, LIMIT - BLOCK, BLOCK), BLOCK);
+	CU_ASSERT_EQUAL(resize(&q, &more, 0), 0);
+	CU_ASSERT_EQUAL(q.p->ops->setxattr(q.p, f.node, "user.0", content, 1000, 0), 0);
+	CU_ASSERT_EQUAL(removed(&q, "a"), 0);
+	CU_ASSERT_EQUAL(removed(&q, "b"), 0);
+	done(&q, &f);
+	done(&q, &more);
+	expect_room(&q);
+	stop(&q);
+}
+
 /* ---- random operations ---- */
 
 #define NAMES   6
@@ -481,6 +518,7 @@ const struct test_row quota_tests[] = {
     {"rewritten", test_rewritten},
     {"the host's own files", test_the_hosts},
     {"the host's holes", test_holes_of_the_host},
+    {"extended attributes", test_attributes},
     {"random", test_random},
     {NULL, NULL},
 };
