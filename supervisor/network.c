@@ -31,14 +31,14 @@ widen(int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
-/* Returns 0, -EINVAL where no line begins like that, or another -errno. */
+/* Returns 0, -EINVAL where no line begins like that (NULL: none has to), or another -errno. */
 static int
 find_line(const char *path, const char *begin)
 {
 	FILE *f = fopen(path, "re");
 	char *line = NULL;
 	size_t room = 0;
-	int rc = f != NULL ? -EINVAL : -errno;
+	int rc = f == NULL ? -errno : begin == NULL ? 0 : -EINVAL;
 
 	errno = 0;
 	while (rc == -EINVAL && getline(&line, &room, f) > 0)
@@ -86,7 +86,7 @@ network_prepare(struct network *n, const struct config *c, char *error, size_t e
 		rc = check_file(
 		    c, "ca-bundle", c->network->ca_bundle, "-----BEGIN ", error, error_size);
 	if (rc == 0)
-		rc = check_file(c, "hosts-file", c->network->hosts_file, "", error, error_size);
+		rc = check_file(c, "hosts-file", c->network->hosts_file, NULL, error, error_size);
 	if (rc == 0)
 		rc = network_secrets_read(&n->secrets, c, error, error_size);
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]) && rc == 0; i++) {
