@@ -272,16 +272,27 @@ connection_try(struct connection *c)
 	connection_refuse(c, &why);
 }
 
+/*
+ * How it ended.  The second connect(2) says so, and it alone tells the kernel: a socket that is
+ * "connecting" when its peer resets it can be sent elsewhere with MSG_FASTOPEN, by netproxy.
+ */
+static bool
+connection_is_made(const struct connection *c)
+{
+	struct sockaddr_storage storage;
+	socklen_t n = address_to_sockaddr(&c->addresses.v[c->next - 1], c->map->to_port, &storage);
+
+	return connect(c->fd, (const struct sockaddr *)&storage, n) == 0 || errno == EISCONN;
+}
+
 static void
 on_connection_writable(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct connection *c = w->data;
-	socklen_t n = sizeof(int);
-	int error = 0;
 
 	(void)loop;
 	(void)events;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error == 0)
+	if (connection_is_made(c))
 		connection_made(c);
 	else
 		connection_try(c);

@@ -31,10 +31,10 @@ static const struct jail_syscall syscalls[] = {
     ALLOW_IF(socket, "on_open, connection_try, c-ares", ARG_IS(0, AF_INET6)),
     ALLOW_IF(socketpair, "stream_open", ARG_IS(0, AF_UNIX),
 	ARG_IS(1, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)),
-    ALLOW(connect, "libcurl, c-ares, connection_try"),
+    ALLOW(connect, "libcurl, c-ares, connection_try, connection_is_made"),
     ALLOW_IF(setsockopt, "libcurl: TCP_NODELAY", ARG_IS(1, IPPROTO_TCP)),
-    ALLOW_IF(getsockopt, "libcurl, connection_try: how a connect ended", ARG_IS(1, SOL_SOCKET),
-	ARG_IS(2, SO_ERROR)),
+    ALLOW_IF(
+	getsockopt, "libcurl: how a connect ended", ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_ERROR)),
     ALLOW(getsockname, "libcurl: addresses of a connection"),
     ALLOW(getpeername, "libcurl: addresses of a connection"),
     ALLOW(read, "upload, OpenSSL's socket"),

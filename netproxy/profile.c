@@ -20,9 +20,11 @@ static const struct jail_syscall syscalls[] = {
     ALLOW_ELSEWHERE(clock_gettime, "netproxy_now, libev: where the vDSO has no clock",
 	"hosts whose clock the vDSO cannot read"),
     ALLOW(recvmmsg, "link_socket: frames of the guest"),
-    ALLOW(sendmmsg, "link_socket: frames to the guest"),
+    /* Never MSG_FASTOPEN: with it a mapped connection's socket, which is the host's, connects. */
+    ALLOW_IF(sendmmsg, "link_socket: frames to the guest", ARG_LACKS(3, MSG_FASTOPEN)),
     ALLOW(recvmsg, "ipc_packet_receive: supervisor, egress"),
-    ALLOW(sendmsg, "ipc_packet_send; exchange_write, relay: bodies and mapped connections"),
+    ALLOW_IF(sendmsg, "ipc_packet_send; exchange_write, relay: bodies and mapped connections",
+	ARG_LACKS(2, MSG_FASTOPEN)),
     ALLOW(readv, "exchange_read, relay: the same in the other direction"),
     ALLOW_IF(shutdown, "exchange_shutdown, relay: one direction's end", ARG_IS(1, SHUT_WR)),
     ALLOW_ELSEWHERE(write, "log_line", "a supervisor or an egress that breaks its protocol"),

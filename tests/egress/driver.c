@@ -6,7 +6,8 @@
  *	{"op": "request", ...}	"id" and the members of OutboundRequest
  *	{"op": "feed", "id", "count", "text"}	writes text count times to the request's stream
  *	{"op": "end", "id", "length"}	OutboundRequestEnd
- *	{"op": "cancel" | "resolve" | "connect", ...}
+ *	{"op": "cancel" | "resolve", ...}
+ *	{"op": "connect", "elsewhere", ...}	then tries to send the socket to that port
  *	{"op": "repeat", "times", "at_once", ...}	a request over and over; then {"event":
  *"done"}
  *	{"op": "raw", "text"}	those bytes as a packet
@@ -15,6 +16,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,6 +58,7 @@ static struct driver {
 	int64_t left, running;
 	uint64_t next_id, refused;
 	struct timespec began;
+	uint16_t elsewhere;
 } d = {.supervisor = -1, .netproxy = -1, .next_id = 1000000};
 
 static void
@@ -277,6 +280,24 @@ on_resolved(const Gondolin__OutboundResolved *r)
 	finish(&w);
 }
 
+/* Whether the mapped connection's socket connects to another port of this host. */
+static bool
+goes_elsewhere(int fd)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+	    .sin_port = htons(d.elsewhere),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	unsigned i;
+
+	/* The kernel takes the old connection's end in the first, and connects in the second. */
+	for (i = 0; i < 3; i++)
+		if (sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (const struct sockaddr *)&to,
+			sizeof(to)) >= 0 ||
+		    errno == EINPROGRESS)
+			return true;
+	return false;
+}
+
 /* Says hello on the mapped connection and shows what comes back. */
 static void
 on_connected(uint64_t id, int fd)
@@ -292,6 +313,8 @@ on_connected(uint64_t id, int fd)
 	begin(&w, "connected", id);
 	json_key(&w, "text");
 	json_put_bytes(&w, bytes, n > 0 ? (size_t)n : 0);
+	if (d.elsewhere != 0)
+		json_member_bool(&w, "elsewhere", goes_elsewhere(fd));
 	finish(&w);
 }
 
@@ -486,6 +509,7 @@ obey_rest(const struct json *j, const struct json_token *root, const char *op)
 		m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_RESOLVE;
 		m.resolve = &resolve;
 	} else if (strcmp(op, "connect") == 0) {
+		d.elsewhere = (uint16_t)get_number(j, root, "elsewhere");
 		m.body_case = GONDOLIN__NETPROXY_TO_EGRESS__BODY_CONNECT;
 		m.connect = &connect_;
 	} else {

@@ -169,6 +169,18 @@ class Hostile(unittest.TestCase):
         self.assertEqual(e.answer(id)["status"], 200)
         self.assertNotIn(b"/second", b"".join(o.read))
 
+    def test_mapped_connection_stays_where_it_is(self):
+        """netproxy gets a socket of the host's network: once its peer reset it, it must not be another's."""
+        def reset(o, connection):
+            o.take(connection, b"hello")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        o, elsewhere = self.origin(reset), self.origin(lambda o, connection: o.read.append(connection.recv(1)))
+        e = self.egress(tcp=[{"from": "db.internal", "from_port": 5432, "to": "127.0.0.1", "to_port": o.port}])
+        e.say(op="connect", id=1, host="db.internal", port=5432, elsewhere=elsewhere.port)
+        self.assertFalse(e.take("connected")["elsewhere"])
+        self.assertEqual(elsewhere.read, [])
+
     def test_proxy_at_an_address(self):
         def serve(o, connection):
             if b"CONNECT one.test:80 " in o.take(connection):
