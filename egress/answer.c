@@ -41,6 +41,21 @@ take_status(struct exchange *x, const char *line, size_t n)
 	return true;
 }
 
+/* True where bytes that cannot be replaced hold a secret. */
+static bool
+shows_a_secret(struct exchange *x, const char *bytes, size_t n)
+{
+	struct buffer text = {0};
+	uint64_t found;
+
+	if (x->set == NULL || x->set->scrub == 0)
+		return false;
+	found = secrets_scrub_value(x->set, bytes, n, &text);
+	buffer_wipe(&text);
+	x->scrubbed |= found;
+	return found != 0;
+}
+
 static bool
 take_field(struct exchange *x, struct fields *to, const char *line, size_t n)
 {
@@ -59,6 +74,9 @@ take_field(struct exchange *x, struct fields *to, const char *line, size_t n)
 		;
 	if (!name_is_valid(name, length) || !value_is_valid(value, (size_t)(end - value)))
 		return refused(x, "bad-answer", "a field of the answer is malformed");
+	/* No placeholder is a field's name: it is left out. */
+	if (shows_a_secret(x, line, length) || shows_a_secret(x, name, length))
+		return true;
 	fields_add(to, name, length, value, (size_t)(end - value));
 	if (to->n > OUTBOUND_HEADERS_MAX || fields_size(to) > OUTBOUND_HEAD_MAX)
 		return refused(x, "bad-answer", "the answer's head is too long");

@@ -173,17 +173,23 @@ static const struct {
     {CURLE_SSL_ISSUER_ERROR, CAUSE_TLS, "tls"},
 };
 
-/* libcurl's message may have the origin's words in it. */
+/* libcurl's message may have the origin's words in it, and they a secret. */
 static void
 refuse_failure(struct exchange *x, CURLcode code)
 {
 	const char *said = x->curl_error[0] != '\0' ? x->curl_error : curl_easy_strerror(code);
-	char text[300];
 	size_t i, n = sizeof(failures) / sizeof(failures[0]);
+	struct buffer words = {0};
+	char text[300];
 
 	for (i = 0; i < n && failures[i].code != code; i++)
 		;
-	log_escape(text, sizeof(text), said, strlen(said));
+	if (x->set != NULL && x->set->scrub != 0)
+		x->scrubbed |= secrets_scrub_value(x->set, said, strlen(said), &words);
+	else
+		buffer_add(&words, said, strlen(said));
+	log_escape(text, sizeof(text), words.bytes, words.length);
+	buffer_wipe(&words);
 	refuse(&x->refusal, i < n ? failures[i].cause : CAUSE_BROKEN,
 	    i < n ? failures[i].rule : "broken", "%s: %s", x->host, text);
 }

@@ -15,8 +15,8 @@ import threading
 import zlib
 
 
-def certificates(folder, names):
-    """A CA and a leaf for the names: paths of ca.pem, leaf.pem, leaf.key."""
+def certificates(folder, names, alternative=True):
+    """A CA and a leaf for the names: paths of ca.pem, leaf.pem, leaf.key.  Without alternative names: the first."""
     def run(*words):
         subprocess.run(("openssl",) + words, check=True, cwd=folder, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
@@ -24,7 +24,7 @@ def certificates(folder, names):
     run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2")
     run("req", *key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=" + names[0])
     with open(os.path.join(folder, "ext"), "w") as f:
-        f.write("subjectAltName=" + ",".join("DNS:" + n for n in names))
+        f.write("subjectAltName=" + ",".join("DNS:" + n for n in names) if alternative else "basicConstraints=CA:FALSE")
     run("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out",
         "leaf.pem", "-days", "2", "-extfile", "ext")
     os.chmod(folder, 0o755)

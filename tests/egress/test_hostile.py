@@ -277,6 +277,47 @@ class Hostile(unittest.TestCase):
             else:
                 self.assertEqual((a["event"], a.get("rule")), ("refused", "unreadable-answer"), row)
 
+    def test_answers_that_hide_a_secret(self):
+        """In a field's name."""
+        value, loud = b"hunter2-hunter2", b"HUNTER2-HUNTER2"
+        ok = b"HTTP/1.1 200 OK\r\n"
+        rows = [(ok + b"X-" + name + b": 1\r\nX-Two: 2\r\nContent-Length: 2\r\n\r\nok", [["x-two", "2"]])
+                for name in (value, value.title(), loud)]
+
+        def serve(o, connection):
+            connection.sendall(rows[int(o.take(connection).split()[1].strip(b"/"))][0])
+
+        o = self.origin(serve)
+        e = self.egress(("http", "plain.test", o.port), secrets=[
+            dict(self.secret(o.port), value=value.decode()),
+            dict(self.secret(o.port), name="LOUD", value=loud.decode(), placeholder=PLACEHOLDER[:-1] + "2")])
+        for i, (sent, expected) in enumerate(rows):
+            a = e.get(host="plain.test", port=o.port, https=False, path="/%d" % i)
+            self.assertNotIn(value.decode(), str(a).lower(), sent)
+            self.assertEqual((a.get("status"), a["body"]), (200, "ok"), sent)
+            self.assertEqual(a["headers"], expected)
+
+    def test_certificate_that_names_a_secret(self):
+        """Why a connection failed is told, in the origin's words."""
+        value = "hunter2-hunter2"
+
+        def serve(o, connection):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(leaf, key)
+            with context.wrap_socket(connection, server_side=True) as tls:
+                o.take(tls)
+
+        with tempfile.TemporaryDirectory() as folder:
+            ca, leaf, key = origin.certificates(folder, [value], alternative=False)
+            o = self.origin(serve)
+            e = self.egress(("https", "one.test", o.port), ca=ca, secrets=[
+                {"name": "TOKEN", "value": value, "placeholder": PLACEHOLDER,
+                 "hosts": [["https", "one.test", o.port]]}])
+            a = e.get(host="one.test", port=o.port)
+            self.assertEqual((a["event"], a["cause"]), ("refused", test_egress.TLS))
+            self.assertNotIn(value, str(a) + str(e.take("record", id=a["id"])))
+            self.assertEqual(b"".join(o.read), b"")
+
     # ---- Answers that come before the request's body is through ----
 
     def stream(self, e, q, **more):

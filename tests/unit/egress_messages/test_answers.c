@@ -59,6 +59,7 @@ test_answers(void)
 	} rows[] = {
 	    {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok"},
 	    {"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" WORLD_VALUE, 200, WORLD_PLACEHOLDER},
+	    {"HTTP/1.1 200 OK\r\nX-" WORLD_VALUE ": 1\r\nContent-Length: 2\r\n\r\nok", 200, "ok"},
 	    {"HTTP/1.1 200 OK\r\nConnection: x\r\nX: y\r\nTransfer-Encoding: "
 	     "chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
 		200, "ok"},
