@@ -92,8 +92,12 @@ answer_take_line(struct exchange *x, const char *line, size_t n)
 		return take_status(x, line, n);
 	if (n > 0)
 		return take_field(x, &x->head, line, n);
+	/* What follows would be a body, and no head says how it is to be read. */
+	if (x->status == 101 && !x->upgrade)
+		return refused(
+		    x, "bad-answer", "the answer switches protocols, which nobody asked for");
 	/* An interim answer says nothing that the guest must know. */
-	if (x->status < 200 && !(x->upgrade && x->status == 101))
+	if (x->status < 200 && x->status != 101)
 		return true;
 	x->head_done = true;
 	return answer_take_head(x);
@@ -160,6 +164,22 @@ take_coding(const struct exchange *x)
 	return coding;
 }
 
+/* Another coding of a transfer may be undone by the client and not by libcurl (RFC 9112 7). */
+static bool
+transfer_is_plain(const struct exchange *x)
+{
+	struct field f;
+	size_t i;
+
+	for (i = 0; i < x->head.n; i++) {
+		f = fields_get(&x->head, i);
+		if (field_is(&f, "transfer-encoding") &&
+		    (f.value_length != 7 || strncasecmp(f.value, "chunked", 7) != 0))
+			return false;
+	}
+	return true;
+}
+
 /* The body is to be read for secrets: it must be readable. */
 static bool
 set_up_scrub(struct exchange *x)
@@ -172,7 +192,7 @@ set_up_scrub(struct exchange *x)
 	replacer_init(&x->incoming, &x->set->incoming);
 	x->answer_has_length = false;
 	coding = take_coding(x);
-	if (coding == CODING_UNKNOWN)
+	if (coding == CODING_UNKNOWN || !transfer_is_plain(x))
 		return refused(
 		    x, "unreadable-answer", "the answer's encoding cannot be searched for secrets");
 	/* Parts of a text do not show what is cut in two between them. */
@@ -497,7 +517,8 @@ answer_on_body(char *bytes, size_t size, size_t n, void *ctx)
 	struct exchange *x = ctx;
 	size_t length = size * n;
 
-	if (x->refusal.cause != CAUSE_NONE)
+	/* Without a head nobody knows how to read it. */
+	if (x->refusal.cause != CAUSE_NONE || !x->head_done)
 		return 0;
 	if (x->out.length >= UPSTREAM_HELD || x->in.length > 0) {
 		(void)answer_flush(x);
