@@ -312,9 +312,15 @@ static void
 resolve(struct exchange *x)
 {
 	struct upstream *u = x->ask.u;
-	struct resolver_answer a = {0};
+	struct resolver_answer a = {0}, own = {.n = 1};
 	char host[POLICY_HOST_MAX + 1];
 
+	/* A proxy looks names up and connects; an address says by itself where that would be. */
+	if (u->config->proxy != NULL && address_parse(x->host, &own.v[0]) &&
+	    !addresses_check(u, x->host, x->internal, &own, &x->refusal)) {
+		exchange_fail(x);
+		return;
+	}
 	exchange_peer_host(x, host, sizeof(host));
 	if (address_parse(host, &a.v[0]))
 		a.n = 1;

@@ -193,6 +193,13 @@ class Hostile(unittest.TestCase):
             e = self.egress(("http", "one.test", 80), proxy="http://%s:%d" % (spelling, o.port))
             a = e.get(host="one.test", port=80, https=False)
             self.assertEqual((a.get("status"), a["body"]), (200, "ok"), a)
+            # Where an address is needs no look-up: a proxy is not asked for internal ones.
+            asked = len(o.read)
+            for inside in ("10.77.0.1", "127.0.0.1", "169.254.169.254", "::1"):
+                e = self.egress(("http", inside, 80), internal=[], proxy="http://%s:%d" % (spelling, o.port))
+                a = e.get(host=inside, port=80, https=False, destination="", address=inside)
+                self.assertEqual((a["event"], a.get("rule")), ("refused", "internal-address"), inside)
+            self.assertEqual(len(o.read), asked)
 
     # ---- Budgets ----
 
