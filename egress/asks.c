@@ -40,6 +40,16 @@ ask_find(struct upstream *u, uint64_t id)
 	return a;
 }
 
+const char *
+ask_spend(struct upstream *u, const char *host, struct budget_host **of)
+{
+	bool full;
+
+	*of = budget_host(&u->budget, host, ev_now(u->loop), &full);
+	return full ? "host-budget: too many hosts"
+		    : budget_request(&u->budget, *of, ev_now(u->loop));
+}
+
 void
 ask_record_refused(struct upstream *u, struct upstream_record *r, const struct refusal *why)
 {

@@ -413,12 +413,8 @@ static bool
 within_budget(struct exchange *x)
 {
 	struct upstream *u = x->ask.u;
-	const char *which;
-	bool full;
+	const char *which = ask_spend(u, x->host, &x->budget);
 
-	x->budget = budget_host(&u->budget, x->host, ev_now(u->loop), &full);
-	which = full ? "host-budget: too many hosts"
-		     : budget_request(&u->budget, x->budget, ev_now(u->loop));
 	if (which == NULL && u->counters.active > UPSTREAM_ACTIVE_MAX)
 		which = "the number of requests at once";
 	if (which != NULL)

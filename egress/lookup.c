@@ -355,7 +355,15 @@ connection_begin(struct connection *c)
 {
 	struct upstream *u = c->ask.u;
 	struct resolver_answer a = {0};
+	struct refusal why = {0};
+	struct budget_host *of;
+	const char *which = ask_spend(u, c->map->from, &of);
 
+	if (which != NULL) {
+		refuse(&why, CAUSE_BUDGET, "budget", "used up: %s", which);
+		connection_refuse(c, &why);
+		return;
+	}
 	ev_timer_start(u->loop, &c->deadline);
 	if (address_parse(c->map->to, &a.v[0]))
 		a.n = 1;

@@ -131,6 +131,12 @@ int ask_add(struct upstream *u, struct ask *a, uint64_t id, enum ask_kind kind);
 void ask_remove(struct ask *a);
 struct ask *ask_find(struct upstream *u, uint64_t id);
 
+/*
+ * Counts one to the budgets of requests, of the sandbox and of the host.  Sets *of to the host's
+ * budget (NULL: it has none) and returns NULL, or which one is used up.
+ */
+const char *ask_spend(struct upstream *u, const char *host, struct budget_host **of);
+
 /* One line of the audit log for a thing that was refused. */
 void ask_record_refused(struct upstream *u, struct upstream_record *r, const struct refusal *why);
 

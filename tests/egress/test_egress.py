@@ -404,6 +404,16 @@ class Other(unittest.TestCase):
         self.assertTrue(refused)
         self.assertEqual({(a["status"], a["cause"], a["rule"]) for a in refused}, {(429, BUDGET, "budget")})
 
+    def test_budget_of_mapped_connections(self):
+        e = self.started(requests=5)
+        for k in range(20):
+            e.say(op="connect", id=k + 1, host="db.internal", port=5432)
+        told = [e.take("connected", "refused", id=k + 1) for k in range(20)]
+        refused = [a for a in told if a["event"] == "refused"]
+        self.assertLess(0, len(refused), told)
+        self.assertLess(len(refused), 20)
+        self.assertEqual({(a["cause"], a["rule"]) for a in refused}, {(BUDGET, "budget")})
+
     def test_host_budget_of_bytes(self):
         e = self.started(host_bytes_in=1 << 20)
         a = e.get(host="two.test", port=self.tls.port, path="/big/%d" % (4 << 20))
