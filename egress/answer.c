@@ -294,8 +294,11 @@ answer_on_header(char *line, size_t size, size_t n, void *ctx)
 		length--;
 	if (!answer_take_line(x, line, length))
 		return 0;
-	if (x->head_done)
-		list(x);
+	if (!x->head_done)
+		return whole;
+	list(x);
+	if (budget_connections_are_scarce(&x->ask.u->budget, x->budget))
+		(void)curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L);
 	return whole;
 }
 

@@ -152,6 +152,18 @@ budget_connection_closed(struct budget *b, struct budget_host *h)
 		h->use.connections--;
 }
 
+static bool
+is_scarce(const struct budget_limits *l, const struct budget_use *u)
+{
+	return l->connections != 0 && u->connections > l->connections / 2;
+}
+
+bool
+budget_connections_are_scarce(const struct budget *b, const struct budget_host *h)
+{
+	return is_scarce(&b->sandbox, &b->use) || (h != NULL && is_scarce(&b->host, &h->use));
+}
+
 const char *
 budget_bytes(struct budget *b, struct budget_host *h, uint64_t bytes_in, uint64_t bytes_out)
 {

@@ -55,6 +55,10 @@ const char *budget_request(struct budget *b, struct budget_host *h, double now);
 const char *budget_connection(struct budget *b, struct budget_host *h);
 void budget_connection_closed(struct budget *b, struct budget_host *h);
 
+/* True where more than half of what may be open is: an idle connection would be in another's way.
+ */
+bool budget_connections_are_scarce(const struct budget *b, const struct budget_host *h);
+
 /* Counts bytes.  Returns NULL, or says which budget they went past. */
 const char *
 budget_bytes(struct budget *b, struct budget_host *h, uint64_t bytes_in, uint64_t bytes_out);

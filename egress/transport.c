@@ -394,6 +394,7 @@ set_request(struct exchange *x, CURL *easy, const char *url)
 	SET(CURLOPT_RESOLVE, x->pins);
 	SET(CURLOPT_CONNECT_ONLY, x->upgrade ? 1L : 0L);
 	SET(CURLOPT_FRESH_CONNECT, x->upgrade ? 1L : 0L);
+	SET(CURLOPT_FORBID_REUSE, 0L); /* unless its answer finds connections scarce */
 	SET(CURLOPT_HTTP_VERSION,
 	    (long)(x->https && !x->upgrade ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	SET(CURLOPT_PIPEWAIT, x->https && !x->upgrade ? 1L : 0L);

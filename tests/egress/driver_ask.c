@@ -105,6 +105,7 @@ to_supervisor_setup(int fd, const struct json *j, const struct json_token *root)
 	budget.requests = (uint32_t)get_number(j, root, "requests");
 	budget.connections = (uint32_t)get_number(j, root, "connections");
 	budget.bytes_out = (uint64_t)get_number(j, root, "bytes_out");
+	host.connections = (uint32_t)get_number(j, root, "host_connections");
 	host.bytes_in = (uint64_t)get_number(j, root, "host_bytes_in");
 	t.connect = t.handshake = 5000;
 	t.idle = 60000;

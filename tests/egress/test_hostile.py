@@ -203,6 +203,19 @@ class Hostile(unittest.TestCase):
 
     # ---- Budgets ----
 
+    def test_idle_connections_are_in_nobodys_way(self):
+        """A connection that an origin keeps open is closed where the budget needs it for the next."""
+        def serve(o, connection):
+            while o.take(connection):
+                connection.sendall(OK)
+
+        for more in (dict(connections=1), dict(connections=3), dict(host_connections=1)):
+            origins = [self.origin(serve) for _ in range(6)]
+            e = self.egress(*(("http", "plain.test", o.port) for o in origins), **more)
+            for o in 2 * origins:
+                a = e.get(host="plain.test", port=o.port, https=False)
+                self.assertEqual((a.get("status"), a["body"]), (200, "ok"), more)
+
     def test_bytes_in_many_small_requests(self):
         """Bodies, paths and headers all carry data out."""
         data = "d" * 1000

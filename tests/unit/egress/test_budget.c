@@ -44,7 +44,9 @@ test_connections_and_bytes(void)
 	budget_init(&budget, &sandbox, &host);
 	h = budget_host(&budget, "h", 0, &full);
 	CU_ASSERT_PTR_NULL(budget_connection(&budget, h));
+	CU_ASSERT_FALSE(budget_connections_are_scarce(&budget, NULL));
 	CU_ASSERT_PTR_NULL(budget_connection(&budget, h));
+	CU_ASSERT_TRUE(budget_connections_are_scarce(&budget, NULL));
 	CU_ASSERT_PTR_NOT_NULL(budget_connection(&budget, h));
 	budget_connection_closed(&budget, h);
 	CU_ASSERT_PTR_NULL(budget_connection(&budget, h));
