@@ -200,7 +200,7 @@ set_up_scrub(struct exchange *x)
 		return refused(
 		    x, "unreadable-answer", "an answer in parts cannot be searched for secrets");
 	if (coding != CODING_IDENTITY)
-		x->decoder = decoder_new(coding);
+		x->decoder = decoder_new(coding, &x->ask.u->decoding);
 	return true;
 }
 
@@ -352,7 +352,9 @@ produce(struct exchange *x)
 		}
 		made = decoder_run(x->decoder, &at, &n, chunk, sizeof(chunk));
 		if (made < 0)
-			return refused(x, "bad-answer", "the answer's encoding is broken");
+			return refused(x, "bad-answer",
+			    made == -ENOBUFS ? "too many answers are decoded at once"
+					     : "the answer's encoding is broken");
 		replacer_feed(&x->incoming, chunk, (size_t)made, false, &x->out);
 		more = made > 0 || n > 0;
 	}

@@ -5,6 +5,7 @@
 #include <brotli/decode.h>
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -37,8 +38,41 @@ coding_of(const char *value, size_t length)
 	return CODING_UNKNOWN;
 }
 
+/* The size stands before what brotli gets. */
+#define SIZE_ROOM _Alignof(max_align_t)
+
+static void *
+brotli_allocate(void *held, size_t size)
+{
+	size_t *total = held;
+	uint8_t *block;
+
+	if (size > DECODERS_HELD_MAX || *total > DECODERS_HELD_MAX - size)
+		return NULL;
+	block = malloc(SIZE_ROOM + size);
+	if (block == NULL)
+		abort();
+	memcpy(block, &size, sizeof(size));
+	*total += size;
+	return block + SIZE_ROOM;
+}
+
+static void
+brotli_give_back(void *held, void *bytes)
+{
+	size_t *total = held, size;
+	uint8_t *block = bytes;
+
+	if (block == NULL)
+		return;
+	block -= SIZE_ROOM;
+	memcpy(&size, block, sizeof(size));
+	*total -= size;
+	free(block);
+}
+
 struct decoder *
-decoder_new(enum coding coding)
+decoder_new(enum coding coding, size_t *held)
 {
 	struct decoder *d = calloc(1, sizeof(*d));
 
@@ -47,11 +81,8 @@ decoder_new(enum coding coding)
 	d->coding = coding;
 	if (coding == CODING_GZIP && inflateInit2(&d->z, GZIP_WINDOW) != Z_OK)
 		abort();
-	if (coding == CODING_BROTLI) {
-		d->brotli = BrotliDecoderCreateInstance(NULL, NULL, NULL);
-		if (d->brotli == NULL)
-			abort();
-	}
+	if (coding == CODING_BROTLI)
+		d->brotli = BrotliDecoderCreateInstance(brotli_allocate, brotli_give_back, held);
 	d->started = coding != CODING_DEFLATE;
 	return d;
 }
@@ -115,17 +146,28 @@ start_deflate(struct decoder *d, const uint8_t **in, size_t *n, uint8_t *out, si
 	return run_zlib(d, &head, &two, out, size);
 }
 
+static bool
+is_out_of_room(const BrotliDecoderState *s)
+{
+	BrotliDecoderErrorCode code = BrotliDecoderGetErrorCode(s);
+
+	return code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES &&
+	       code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES;
+}
+
 static long
 run_brotli(struct decoder *d, const uint8_t **in, size_t *n, uint8_t *out, size_t size)
 {
 	size_t room = size;
 	BrotliDecoderResult rc;
 
+	if (d->brotli == NULL)
+		return -ENOBUFS;
 	if (d->done)
 		return *n > 0 ? -EPROTO : 0;
 	rc = BrotliDecoderDecompressStream(d->brotli, n, in, &room, &out, NULL);
 	if (rc == BROTLI_DECODER_RESULT_ERROR)
-		return -EPROTO;
+		return is_out_of_room(d->brotli) ? -ENOBUFS : -EPROTO;
 	d->done = rc == BROTLI_DECODER_RESULT_SUCCESS;
 	return (long)(size - room);
 }

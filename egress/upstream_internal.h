@@ -121,6 +121,7 @@ struct upstream {
 	struct exchange *exchanges; /* all */
 	struct exchange *turn;      /* something to give out before the loop waits */
 	struct budget budget;
+	size_t decoding;              /* bytes that decoders hold */
 	struct budget_host **sockets; /* by descriptor: whose budget it counts to */
 	size_t n_sockets;
 	struct upstream_counters counters;

@@ -104,7 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct decoder *d;
 	const uint8_t *in;
 	uint8_t out[TEXT_MAX];
-	size_t piece, left, total = 0;
+	size_t piece, left, total = 0, held = 0;
 	unsigned which;
 	long made;
 
@@ -119,7 +119,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(data, size < TEXT_MAX ? size : TEXT_MAX, piece, which);
 		return 0;
 	}
-	d = decoder_new(coding);
+	d = decoder_new(coding, &held);
 	in = data;
 	left = size;
 	do {
@@ -129,5 +129,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		total += made > 0 ? (size_t)made : 0;
 	} while ((made > 0 || (made == 0 && left > 0)) && total < 32768);
 	decoder_free(d);
+	if (held != 0)
+		abort();
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Content codings, in pieces of any size. */
+#include <errno.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -28,11 +29,13 @@ compress_to(int window, uint8_t *out, size_t room)
 	return room - z.avail_out;
 }
 
+static size_t held; /* by the decoders' brotli */
+
 /* Returns the bytes decoded, or -1. */
 static long
 decode(enum coding coding, const uint8_t *in, size_t n, size_t piece, bool *done)
 {
-	struct decoder *d = decoder_new(coding);
+	struct decoder *d = decoder_new(coding, &held);
 	uint8_t out[1000];
 	long total = 0, made = 0;
 	size_t left, at;
@@ -90,6 +93,40 @@ test_brotli(void)
 	}
 	memcpy(longer, brotli, sizeof(brotli));
 	CU_ASSERT_EQUAL(decode(CODING_BROTLI, longer, sizeof(longer), 100, &done), -1);
+	CU_ASSERT_EQUAL(held, 0);
+}
+
+/* The head of one that looks back 16 MiB: the first that finds no room fails, alone. */
+static void
+test_brotli_bound(void)
+{
+	static const uint8_t wide[] = {0xcf, 0xff, 0xff, 0xff, 'x'};
+	struct decoder *d[32];
+	uint8_t out[100];
+	unsigned i, n = 0;
+
+	for (i = 0; i < 32; i++) {
+		const uint8_t *in = wide;
+		size_t left = sizeof(wide);
+		long made;
+
+		d[i] = decoder_new(CODING_BROTLI, &held);
+		made = decoder_run(d[i], &in, &left, out, sizeof(out));
+		CU_ASSERT(made == -ENOBUFS || (made >= 0 && left == 0));
+		n += made >= 0;
+		CU_ASSERT(held <= DECODERS_HELD_MAX);
+	}
+	CU_ASSERT(n > 8 && n < 32);
+	while (i > 0)
+		decoder_free(d[--i]);
+	CU_ASSERT_EQUAL(held, 0);
+	held = DECODERS_HELD_MAX - 100;
+	d[0] = decoder_new(CODING_BROTLI, &held);
+	CU_ASSERT_EQUAL(
+	    decoder_run(d[0], &(const uint8_t *){wide}, &(size_t){5}, out, 100), -ENOBUFS);
+	decoder_free(d[0]);
+	CU_ASSERT_EQUAL(held, DECODERS_HELD_MAX - 100);
+	held = 0;
 }
 
 static void
@@ -105,6 +142,7 @@ test_names(void)
 CU_TestInfo decode_tests[] = {
     {"gzip and deflate", test_zlib},
     {"brotli", test_brotli},
+    {"brotli that holds much", test_brotli_bound},
     {"names", test_names},
     CU_TEST_INFO_NULL,
 };
