@@ -10,6 +10,7 @@
 
 #define BROADEST4 8u
 #define BROADEST6 16u
+#define TRIES     16u
 
 static bool
 take_bytes(struct address *a, int family, const struct nlattr *attribute)
@@ -87,14 +88,22 @@ ask(struct nl_sock *s, int type, struct address_locals *into)
 	return rc;
 }
 
-/* What is new is complete before it takes the place of what was. */
+/*
+ * What is new is complete before it takes the place of what was.  A dump in which something changed
+ * is none (NLM_F_DUMP_INTR), and what changed may be nothing of which we are told, such as an
+ * interface: it is asked for again.
+ */
 static void
 read_all(struct locals *l)
 {
 	struct address_locals fresh = {0};
+	unsigned i;
 
-	fresh.known =
-	    ask(l->dump, RTM_GETADDR, &fresh) >= 0 && ask(l->dump, RTM_GETROUTE, &fresh) >= 0;
+	for (i = 0; i < TRIES && !fresh.known; i++) {
+		address_locals_clear(&fresh);
+		fresh.known = ask(l->dump, RTM_GETADDR, &fresh) >= 0 &&
+			      ask(l->dump, RTM_GETROUTE, &fresh) >= 0;
+	}
 	address_locals_clear(&l->addresses);
 	l->addresses = fresh;
 }
