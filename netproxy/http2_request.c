@@ -198,6 +198,9 @@ take_special(struct http2_stream *s, struct http_text name, struct http_text val
 			refuse(s, 417, "an Expect other than 100-continue");
 		return true;
 	}
+	/* It announces fields that go no further, as of HTTP/1. */
+	if (http_text_is(name, "trailer"))
+		return true;
 	return http_text_is(name, "cookie") && join_cookie(s, value);
 }
 
