@@ -176,16 +176,19 @@ pump_out(struct http2 *h)
 	}
 }
 
+/* Reads frames.  Returns 0; 1 where answers have to go before others are read; -1 as above. */
 static int
 pump_in(struct http2 *h)
 {
 	const uint8_t *bytes;
 	size_t n;
 
-	while (nghttp2_session_get_outbound_queue_size(h->session) < QUEUE_MOST &&
-	       (n = stream_peek(&h->c->stream, &bytes)) > 0) {
-		ssize_t used = nghttp2_session_mem_recv(h->session, bytes, n);
+	while ((n = stream_peek(&h->c->stream, &bytes)) > 0) {
+		ssize_t used;
 
+		if (nghttp2_session_get_outbound_queue_size(h->session) >= QUEUE_MOST)
+			return 1;
+		used = nghttp2_session_mem_recv(h->session, bytes, n);
 		if (used < 0)
 			return -1;
 		stream_consume(&h->c->stream, (size_t)used);
@@ -203,10 +206,13 @@ http2_pump(struct conn *c)
 	if (h->pumping)
 		return;
 	h->pumping = true;
-	in = pump_in(h);
-	for (struct http2_stream *s = h->streams; s != NULL; s = s->next)
-		http2_pump_body(s);
-	out = pump_out(h);
+	do {
+		in = pump_in(h);
+		for (struct http2_stream *s = h->streams; s != NULL; s = s->next)
+			http2_pump_body(s);
+		out = pump_out(h);
+		/* Room again for what the guest sent already: nothing else would wake us for it. */
+	} while (in > 0 && out > 0);
 	h->pumping = false;
 	if (in < 0 || out < 0) {
 		conn_abort(c);

@@ -32,6 +32,8 @@ flow_peek(const struct flow *f, struct iovec iov[2], unsigned *pieces)
 	size_t n = proxy_flow.in_visible - proxy_flow.in_at;
 
 	(void)f;
+	if (proxy_flow.piece != 0 && n > proxy_flow.piece)
+		n = proxy_flow.piece;
 	*pieces = n > 0;
 	memcpy(
 	    &iov[0].iov_base, &(const uint8_t *){proxy_flow.in + proxy_flow.in_at}, sizeof(void *));

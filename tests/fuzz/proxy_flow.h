@@ -10,6 +10,7 @@
 struct proxy_flow {
 	const uint8_t *in; /* from the guest; in_visible of in_n came until now */
 	size_t in_n, in_at, in_visible;
+	size_t piece; /* so many of them at once; 0: all */
 	bool stays;   /* the guest does not end its half behind them */
 	size_t room;  /* bytes that the guest takes now */
 	uint8_t *out; /* what it took, where this is not NULL: out_n of at most out_size */

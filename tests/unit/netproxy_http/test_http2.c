@@ -622,6 +622,31 @@ test_resets(void)
 	finish();
 }
 
+/* More frames that want an answer than may wait: what is behind them is read all the same. */
+static void
+test_many_answers(void)
+{
+	static const uint8_t ping[17] = {[2] = 8, [3] = NGHTTP2_PING};
+	static uint8_t bytes[300 * sizeof(ping) + 1024];
+	char text[] = PLAIN;
+	const uint8_t *request;
+	nghttp2_nv nv[FIELDS];
+	size_t n;
+	ssize_t more;
+
+	begin();
+	for (n = 0; n < 300 * sizeof(ping); n += sizeof(ping))
+		memcpy(bytes + n, ping, sizeof(ping));
+	(void)nghttp2_submit_request(client, NULL, nv, fields_of(text, nv), NULL, NULL);
+	more = nghttp2_session_mem_send(client, &request);
+	CU_ASSERT_FATAL(more > 0 && (size_t)more <= sizeof(bytes) - n);
+	memcpy(bytes + n, request, (size_t)more);
+	proxy_flow.piece = n;
+	guest_type(bytes, n + (size_t)more);
+	CU_ASSERT_NOT_EQUAL(guest_request(), 0);
+	finish();
+}
+
 static void
 test_noise(void)
 {
@@ -685,6 +710,7 @@ CU_TestInfo http2_tests[] = {
     {"answers", test_answers},
     {"streams are apart", test_streams_are_apart},
     {"streams that are reset", test_resets},
+    {"many answers at once", test_many_answers},
     {"noise", test_noise},
     {"a slow reader", test_slow_reader},
     CU_TEST_INFO_NULL,
