@@ -17,6 +17,7 @@ http2_stream_new(struct http2 *h, int32_t id)
 
 	if (s == NULL)
 		abort();
+	h->c->np->http2_streams++;
 	s->h = h;
 	s->id = id;
 	s->exchange.fd = -1;
@@ -54,6 +55,7 @@ void
 http2_stream_free(struct http2_stream *s)
 {
 	exchange_clear(&s->exchange);
+	s->h->c->np->http2_streams--;
 	drop_head(s);
 	drop_body(s);
 	s->h->c->np->http2_buffered -= s->held;

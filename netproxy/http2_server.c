@@ -31,6 +31,9 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *con
 		return 0;
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		h->requests++;
+		if (h->c->np->http2_streams == HTTP2_STREAMS_ALL)
+			return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
+			    frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
 		(void)nghttp2_session_set_stream_user_data(
 		    session, frame->hd.stream_id, http2_stream_new(h, frame->hd.stream_id));
 	} else {

@@ -9,6 +9,7 @@
 #include "netproxy/exchange.h"
 
 #define HTTP2_STREAMS_MAX 128u
+#define HTTP2_STREAMS_ALL 8192u        /* of all connections; egress has fewer under way */
 #define HTTP2_WINDOW      (256 * 1024) /* of a stream; twice that of a connection */
 /*
  * Of the first connections that upload: a window that closes costs the guest's client a wait, and

@@ -71,8 +71,9 @@ struct netproxy {
 	struct conn *conns; /* all of them */
 	struct conn *dead;  /* of these: to be freed in this round */
 	unsigned n_lookups;
-	unsigned http2_large;  /* connections with large windows */
-	size_t http2_buffered; /* bytes that wait for egress or the guest, of all connections */
+	unsigned http2_large;   /* connections with large windows */
+	unsigned http2_streams; /* of all connections */
+	size_t http2_buffered;  /* bytes that wait for egress or the guest, of all connections */
 
 	ev_io link_readable, link_writable;
 	ev_timer stack_timer;

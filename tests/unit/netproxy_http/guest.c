@@ -63,7 +63,7 @@ guest_close(void)
 	if (!guest.c->dead)
 		conn_abort(guest.c);
 	conn_reap(np);
-	if (np->conns != NULL || np->http2_buffered != 0)
+	if (np->conns != NULL || np->http2_buffered != 0 || np->http2_streams != 0)
 		abort();
 	outbound_close(&np->outbound);
 	close(guest.egress);

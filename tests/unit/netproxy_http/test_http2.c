@@ -647,6 +647,23 @@ test_many_answers(void)
 	finish();
 }
 
+/* Streams that are answered and never ended, of many connections. */
+static void
+test_too_many_streams(void)
+{
+	begin();
+	guest.np->http2_streams = HTTP2_STREAMS_ALL - 1;
+	(void)ask(PLAIN, NULL);
+	CU_ASSERT_NOT_EQUAL(guest_request(), 0);
+	(void)ask(PLAIN, NULL);
+	CU_ASSERT_EQUAL(guest_request(), 0);
+	CU_ASSERT_TRUE(of(3)->closed);
+	CU_ASSERT_EQUAL(of(3)->error, NGHTTP2_REFUSED_STREAM);
+	CU_ASSERT_FALSE(of(1)->closed);
+	guest.np->http2_streams -= HTTP2_STREAMS_ALL - 1;
+	finish();
+}
+
 static void
 test_noise(void)
 {
@@ -711,6 +728,7 @@ CU_TestInfo http2_tests[] = {
     {"streams are apart", test_streams_are_apart},
     {"streams that are reset", test_resets},
     {"many answers at once", test_many_answers},
+    {"more streams than all may have", test_too_many_streams},
     {"noise", test_noise},
     {"a slow reader", test_slow_reader},
     CU_TEST_INFO_NULL,
