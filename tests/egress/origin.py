@@ -261,14 +261,15 @@ class Raw:
                 pass  # what it was to see is in `read`
 
     def take(self, connection, until=b"\r\n\r\n"):
-        """Reads up to `until`, None: up to the end; what came is in `read`, as one piece."""
-        self.read.append(b"")
-        while until is None or until not in self.read[-1]:
+        """Reads up to `until`, None: up to the end; what came is in `read`, as one piece: others may read at once."""
+        piece = bytearray()
+        self.read.append(piece)
+        while until is None or until not in piece:
             data = connection.recv(65536)
             if not data:
                 break
-            self.read[-1] += data
-        return self.read[-1]
+            piece += data
+        return piece
 
     def stop(self):
         self.listener.shutdown(socket.SHUT_RDWR)
