@@ -148,6 +148,14 @@ join_cookie(struct http2_stream *s, struct http_text value)
 		if (!http_text_is(text_at(s, f->name, f->name_n), "cookie"))
 			continue;
 		old = value_of(s, f);
+		/* Nothing is joined to nothing: a value ends in no space. */
+		if (value.n == 0)
+			return true;
+		if (old.n == 0) {
+			f->value = keep(s, value.s, value.n);
+			f->value_n = (uint32_t)value.n;
+			return true;
+		}
 		/* Room first: what is joined may move with the text. */
 		(void)keep(s, "", 0);
 		if (f->value + f->value_n != s->text_n) {

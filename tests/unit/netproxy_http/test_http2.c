@@ -322,8 +322,9 @@ test_fields(void)
 
 	begin();
 	/* Crumbs, with and without something between them; Host instead of an authority. */
-	(void)ask(":method: OPTIONS\n:scheme: http\n:path: *\nhost: a.test:81\ncookie: a=1\n"
-		  "cookie: b=2\nx: y\ncookie: c=3\nte: trailers\ntrailer: x-sum\n",
+	(void)ask(
+	    ":method: OPTIONS\n:scheme: http\n:path: *\nhost: a.test:81\ncookie: \ncookie: a=1\n"
+	    "cookie: b=2\nx: y\ncookie: c=3\nte: trailers\ntrailer: x-sum\ncookie: \n",
 	    NULL);
 	m = guest_heard();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
