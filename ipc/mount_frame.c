@@ -20,7 +20,8 @@ put_string(uint8_t *out, const char *s)
 size_t
 mount_plan_encode(const struct mount_plan *plan, uint8_t *out)
 {
-	const uint32_t head[4] = {htole32(MOUNT_MAGIC), htole32(plan->n), 0, 0};
+	const uint32_t head[4] = {
+	    htole32(MOUNT_MAGIC), htole32(plan->n), htole32(plan->by_devices ? 1 : 0), 0};
 	size_t used = PLAN_HEAD;
 	uint32_t i;
 
@@ -54,8 +55,9 @@ mount_plan_decode(const uint8_t *in, size_t length, struct mount_plan *plan)
 		return -EPROTO;
 	memcpy(head, in, sizeof(head));
 	plan->n = le32toh(head[1]);
-	if (le32toh(head[0]) != MOUNT_MAGIC || head[2] != 0 || head[3] != 0 || plan->n == 0 ||
-	    plan->n > MOUNT_MAX)
+	plan->by_devices = head[2] != 0;
+	if (le32toh(head[0]) != MOUNT_MAGIC || le32toh(head[2]) > 1 || head[3] != 0 ||
+	    plan->n == 0 || plan->n > (plan->by_devices ? MOUNT_DEVICES_MAX : MOUNT_MAX))
 		return -EPROTO;
 	plan->user = take_string(in, length, &at, MOUNT_USER_MAX);
 	if (plan->user == NULL)

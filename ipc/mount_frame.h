@@ -8,7 +8,8 @@
  *
  *	offset 0   le32  MOUNT_MAGIC
  *	offset 4   le32  number of mounts, 1 to MOUNT_MAX
- *	offset 8   8 bytes, zero
+ *	offset 8   le32  1: each mount is a virtio-fs device of its own (MOUNT_TAG); 0: relayed
+ *	offset 12  4 bytes, zero
  *	offset 16  the user whom commands run as, and a NUL
  *	then for each mount, whose id is its place: its path in the guest, and a NUL
  *
@@ -23,23 +24,28 @@
 #ifndef GONDOLIN_IPC_MOUNT_FRAME_H
 #define GONDOLIN_IPC_MOUNT_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOUNT_PORT_NAME  "org.gondolin.vfs"
-#define MOUNT_CONTROL    UINT32_MAX
-#define MOUNT_MAGIC      0x31465647u /* "GVF1" */
-#define MOUNT_MAX        64u
-#define MOUNT_USER_MAX   256u  /* bytes, NUL included */
-#define MOUNT_PATH_MAX   4096u /* bytes, NUL included */
-#define MOUNT_PLAN_MAX   (16u + MOUNT_USER_MAX + MOUNT_MAX * MOUNT_PATH_MAX)
-#define MOUNT_OWNER_SIZE 16u
+#define MOUNT_PORT_NAME   "org.gondolin.vfs"
+#define MOUNT_CONTROL     UINT32_MAX
+#define MOUNT_MAGIC       0x31465647u /* "GVF1" */
+#define MOUNT_MAX         64u
+#define MOUNT_USER_MAX    256u  /* bytes, NUL included */
+#define MOUNT_PATH_MAX    4096u /* bytes, NUL included */
+#define MOUNT_PLAN_MAX    (16u + MOUNT_USER_MAX + MOUNT_MAX * MOUNT_PATH_MAX)
+#define MOUNT_OWNER_SIZE  16u
+
+#define MOUNT_TAG         "gondolin%u" /* of a virtio-fs device; the mount's id */
+#define MOUNT_DEVICES_MAX 16u          /* a microvm has room for 24, and others need some */
 
 /* A plan; the strings belong to whoever filled it, or point into the decoded bytes. */
 struct mount_plan {
 	const char *user;
 	const char *paths[MOUNT_MAX];
 	uint32_t n;
+	bool by_devices;
 };
 
 /*

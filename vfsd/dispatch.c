@@ -27,6 +27,7 @@ on_confine(void *ctx, const void *body, int *fds, size_t n_fds)
 		return -EPROTO;
 	if (m->user.len > 0)
 		memcpy(v->user, m->user.data, m->user.len);
+	v->by_devices = m->by_devices;
 	v->confined = true;
 	return 0;
 }
@@ -41,6 +42,20 @@ on_port(void *ctx, const void *body, int *fds, size_t n_fds)
 	port_open(v, fds[0]);
 	fds[0] = -1;
 	return 0;
+}
+
+static int
+on_device(void *ctx, const void *body, int *fds, size_t n_fds)
+{
+	struct vfsd *v = ctx;
+	const Gondolin__VfsdDevice *m = body;
+	int fd = fds[0];
+
+	(void)n_fds;
+	if (!v->by_devices)
+		return -EPROTO;
+	fds[0] = -1;
+	return virtiofs_open(v, m->mount, fd);
 }
 
 static int
@@ -61,6 +76,7 @@ static const struct ipc_row rows[] = {
     {GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, "mount", SUPERVISOR_SETUP, 0, 1, on_mount},
     {GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, "confine", SUPERVISOR_SETUP, 0, 0, on_confine},
     {GONDOLIN__SUP_TO_VFSD__BODY_PORT, "port", SUPERVISOR_SERVE, 1, 1, on_port},
+    {GONDOLIN__SUP_TO_VFSD__BODY_DEVICE, "device", SUPERVISOR_SERVE, 1, 1, on_device},
     {GONDOLIN__SUP_TO_VFSD__BODY_SERVE_CHANGES, "serve_changes", SUPERVISOR_SERVE, 1, 1,
 	on_serve_changes},
 };

@@ -4,9 +4,10 @@
  *
  * Reads:    FUSE requests written by untrusted guest code; messages of the supervisor, and of the
  *           invoking user's gondolin diff.
- * Holds:    one O_PATH descriptor for each host mount.  No capability, no network.
+ * Holds:    one O_PATH descriptor for each host mount; the guest's memory, where mounts have
+ *           devices.  No capability, no network.
  * If taken: the attacker has those mounts, read-only where all of them are, with the rights that
- *           the user has in them, and nothing else.
+ *           the user has in them, and the guest; nothing else.
  */
 #include <errno.h>
 #include <ev.h>

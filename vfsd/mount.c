@@ -144,11 +144,13 @@ add_layers(struct mount *m, uint32_t uid, uint32_t gid)
 int
 mount_open(struct mount *m, uint32_t uid, uint32_t gid)
 {
-	struct vfs_server_config config = {.transport = &m->transport.base,
+	struct vfs_server_config config = {
+	    .transport = m->device != NULL ? &m->device->transport : &m->transport.base,
 	    .limits = {.handles = m->wish->max_open,
 		.locks = m->wish->max_requests,
 		.background = m->wish->max_requests},
 	    .fresh_ms = VFS_FRESH_MS_DEFAULT,
+	    .local_locks = m->device != NULL,
 	    .trace = m->wish->trace,
 	    .record = on_record,
 	    .ctx = m};

@@ -101,7 +101,7 @@ static int
 send_plan(struct vfsd *v)
 {
 	uint8_t *bytes = malloc(MOUNT_PLAN_MAX);
-	struct mount_plan plan = {.user = v->user, .n = v->n_mounts};
+	struct mount_plan plan = {.user = v->user, .n = v->n_mounts, .by_devices = v->by_devices};
 	struct iovec part = {.iov_base = bytes};
 	uint32_t i;
 	int rc;
@@ -145,7 +145,7 @@ on_frame(struct vfsd *v, uint32_t mount, const uint8_t *payload, size_t length)
 {
 	if (mount == MOUNT_CONTROL)
 		return on_owner(v, payload, length);
-	if (!v->port.owned || mount >= v->n_mounts)
+	if (!v->port.owned || mount >= v->n_mounts || v->by_devices)
 		return -EPROTO;
 	return vfs_server_request(v->mounts[mount].server, payload, length);
 }
@@ -278,6 +278,7 @@ port_close(struct vfsd *v)
 	p->frames.start = p->frames.end = 0;
 	for (i = 0; i < v->n_mounts; i++) {
 		mount_close(&v->mounts[i]);
+		virtiofs_close(v->mounts[i].device);
 		report_held(v, &v->mounts[i]);
 	}
 }

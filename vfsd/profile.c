@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "ipc/mount_frame.h"
+
 #ifndef __NR_fchmodat2
 #define __NR_fchmodat2 452
 #endif
@@ -22,14 +24,15 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
     ALLOW_ELSEWHERE(clock_gettime, "libev: ev_time; times of files in memory",
 	"hosts whose clock the vDSO cannot read"),
-    ALLOW(read, "the guest's port"),
-    ALLOW(write, "the guest's port; log_line"),
+    ALLOW(read, "the guest's port; on_kick"),
+    ALLOW(write, "the guest's port; log_line; interrupt, send_reply: the mounts' devices"),
     ALLOW(writev, "the guest's port"),
-    ALLOW(recvmsg, "ipc_packet_receive: supervisor"),
+    ALLOW(recvmsg, "ipc_packet_receive: supervisor; receive: the mounts' devices"),
     ALLOW(sendmsg, "ipc_packet_send: supervisor"),
     ALLOW(accept4, "on_connection: gondolin diff, gondolin apply"),
     ALLOW_IF(fcntl, "what was handed over becomes non-blocking", ARG_IS(1, F_SETFL),
 	ARG_IS(2, O_NONBLOCK)),
+    ALLOW_IF(fcntl, "guest_memory_add: that the memory cannot shrink", ARG_IS(1, F_GET_SEALS)),
 
     /* Files.  Every path is one that openat2 resolves beneath a mount, or a single name. */
     ALLOW(openat2, "host_openat"),
@@ -47,7 +50,7 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(pread64, "host_read"),
     ALLOW(pwritev2, "host_write"),
     ALLOW(copy_file_range, "host_copy"),
-    ALLOW(lseek, "host_seek, listing_at"),
+    ALLOW(lseek, "host_seek, listing_at; guest_memory_add: how large it is"),
     ALLOW(getdents64, "host_readdir"),
     ALLOW(fsync, "host_sync"),
     ALLOW(fdatasync, "host_sync"),
@@ -68,8 +71,9 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(fremovexattr, "host_removexattr"),
 
     ALLOW(brk, "malloc"),
-    ALLOW_IF(mmap, "malloc of large blocks; never code", ARG_LACKS(2, PROT_EXEC)),
-    ALLOW(munmap, "free of large blocks"),
+    ALLOW_IF(
+	mmap, "malloc of large blocks; the guest's memory; never code", ARG_LACKS(2, PROT_EXEC)),
+    ALLOW(munmap, "free of large blocks; the guest's memory"),
     ALLOW_ELSEWHERE(
 	mremap, "realloc of large blocks", "other sizes of blocks, as the allocator likes"),
     ALLOW(exit_group, "the end"),
@@ -81,14 +85,16 @@ static const struct jail_limit limits[] = {
     {RLIMIT_CORE, "core", 0, "guest data stays out of files"},
     {RLIMIT_NOFILE, "nofile", FILES_MAX, "what the guest has open; then it gets EMFILE"},
     {RLIMIT_MEMLOCK, "memlock", 0, "locks no memory"},
-    {RLIMIT_AS, "as", VFSD_MEMORY_MAX + (1ull << 30), "mounts in memory, and 1 GiB of tables"},
+    /* Not the address space: the guest's memory is in it, once for each mount. */
+    {RLIMIT_DATA, "data", VFSD_MEMORY_MAX + (1ull << 30), "mounts in memory, and 1 GiB of tables"},
 };
 
 static const struct jail_fd fds[] = {
     {JAIL_FD_NULL, 2, "descriptors 0 and 1"},
     {JAIL_FD_PIPE, 1, "log"},
-    {JAIL_FD_SOCKET, 4, "supervisor, the guest's port; changes.sock and one client of it"},
-    {JAIL_FD_EVENT, 1, "libev's epoll set"},
+    {JAIL_FD_SOCKET, 4 + MOUNT_DEVICES_MAX,
+	"supervisor, the guest's port; changes.sock and one client of it; the mounts' devices"},
+    {JAIL_FD_EVENT, 1 + 4 * MOUNT_DEVICES_MAX, "libev's epoll set; two queues of each device"},
     {JAIL_FD_DIRECTORY, FILES_MAX, "the mounts' directories; what the guest has open"},
     {JAIL_FD_FILE, FILES_MAX, "what the guest has open"},
     {JAIL_FD_PATH, 2, "host_node_any, made: a link, fifo or socket, while the guest asks of it"},

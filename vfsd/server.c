@@ -178,7 +178,7 @@ on_init(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *nod
 		return -EPROTO;
 	if (s->provider->exclusive)
 		want |= FUSE_WRITEBACK_CACHE;
-	if (s->provider->shares_locks)
+	if (server_shares_locks(s))
 		want |= FUSE_FLOCK_LOCKS;
 	out.flags = in->flags & want;
 	if (!(out.flags & FUSE_MAX_PAGES) && out.max_write > 32u * 4096u)

@@ -50,6 +50,11 @@ struct vfs_server_config {
 	 * change too.  An exclusive provider's are trusted for a day.
 	 */
 	uint32_t fresh_ms;
+	/*
+	 * Leave flock(2) to the guest's kernel, which then does not share it with the host: for a
+	 * transport without INTERRUPT, where nobody could be woken who waits for a lock here.
+	 */
+	bool local_locks;
 	bool trace; /* a record of every operation, not just of denials */
 	void (*record)(void *ctx, const struct vfs_record *r); /* may be NULL */
 	void *ctx;

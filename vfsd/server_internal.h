@@ -77,6 +77,9 @@ server_op server_open, server_read, server_write, server_release, server_flush, 
 /* Locks: server_locks.c */
 server_op server_setlk;
 
+/* Whether the guest is to ask here. */
+bool server_shares_locks(const struct vfs_server *s);
+
 /* Answers a waiting lock with -EINTR.  Returns 0, also where there is none; or the transport's
  * error. */
 int server_locks_interrupt(struct vfs_server *s, uint64_t unique);

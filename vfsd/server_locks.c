@@ -60,6 +60,12 @@ wait_for(struct vfs_server *s, struct vfs_handle *h, uint64_t unique, int operat
 	return 0;
 }
 
+bool
+server_shares_locks(const struct vfs_server *s)
+{
+	return s->provider->shares_locks && !s->config.local_locks;
+}
+
 /* SETLK and SETLKW. */
 ssize_t
 server_setlk(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node)
@@ -68,7 +74,7 @@ server_setlk(struct vfs_server *s, const struct fuse_request *r, struct vfs_node
 	struct vfs_handle *h = server_handle(s, in->fh, node, false);
 	int operation, error;
 
-	if (!(in->lk_flags & FUSE_LK_FLOCK) || !s->provider->shares_locks)
+	if (!(in->lk_flags & FUSE_LK_FLOCK) || !server_shares_locks(s))
 		return -ENOSYS;
 	if (h == NULL)
 		return -EBADF;

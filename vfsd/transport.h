@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam between the FUSE server and what carries its messages.
+ * The seam between the FUSE server and what carries its messages: one of these two, or a virtio-fs
+ * device (virtiofs.h).
  *
  * Inwards a transport hands over one whole request at a time (vfs_server_request); outwards the
  * server hands over one whole reply or notification.  The server never waits for a transport: what

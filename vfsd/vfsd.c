@@ -28,12 +28,21 @@ retry_locks(struct vfsd *v)
 	return waiting;
 }
 
+/* The round that follows does what there is. */
 static void
 on_locks(struct ev_loop *loop, ev_timer *w, int events)
 {
 	(void)loop;
 	(void)w;
-	(void)events; /* the round that follows tries them */
+	(void)events;
+}
+
+static void
+on_busy(struct ev_loop *loop, ev_idle *w, int events)
+{
+	(void)loop;
+	(void)w;
+	(void)events;
 }
 
 /* Runs before the loop waits: what was received is served, what was noted is sent. */
@@ -45,6 +54,10 @@ on_round(struct ev_loop *loop, ev_prepare *w, int events)
 	(void)loop;
 	(void)events;
 	port_serve(v);
+	if (!virtiofs_serve(v))
+		ev_idle_stop(v->loop, &v->busy);
+	else if (!ev_is_active(&v->busy))
+		ev_idle_start(v->loop, &v->busy);
 	if (!retry_locks(v))
 		ev_timer_stop(v->loop, &v->locks);
 	else if (!ev_is_active(&v->locks))
@@ -60,6 +73,7 @@ vfsd_init(struct vfsd *v)
 	changes_init(v);
 	ev_prepare_init(&v->round, on_round);
 	v->round.data = v;
+	ev_idle_init(&v->busy, on_busy);
 	ev_timer_init(&v->locks, on_locks, VFS_LOCK_RETRY_MS / 1000., VFS_LOCK_RETRY_MS / 1000.);
 }
 

@@ -14,6 +14,7 @@
 #include "vfsd/profile.h"
 #include "vfsd/report.h"
 #include "vfsd/server.h"
+#include "vfsd/virtiofs.h"
 
 /* States of the supervisor's channel. */
 enum {
@@ -36,6 +37,7 @@ struct mount {
 	struct vfs_provider *top;
 	struct vfs_server *server;
 	struct port_transport transport;
+	struct virtiofs *device; /* of the present boot; NULL: by the port, or none yet */
 	struct report_rate denials;
 };
 
@@ -45,11 +47,14 @@ struct vfsd {
 	struct mount mounts[MOUNT_MAX];
 	uint32_t n_mounts;
 	char user[MOUNT_USER_MAX];
-	bool confined; /* all of the set-up was said */
+	bool confined;   /* all of the set-up was said */
+	bool by_devices; /* mounts have virtio-fs devices; without, the guest relays them */
 	struct port port;
+	struct virtiofs_scratch *virtiofs; /* NULL before the first device */
 	struct changes changes;
 	struct report report;
 	ev_prepare round;
+	ev_idle busy;   /* runs while requests are left for the next round */
 	ev_timer locks; /* runs while the guest waits for one that a program on the host holds */
 	bool ended;
 	int exit_code;

@@ -12,6 +12,8 @@ main(void)
 	begin_tests();
 	add_frame_suite();
 	add_port_suite();
+	add_virtqueue_suite();
+	add_device_suite();
 	add_relay_suite();
 	add_map_suite();
 	return run_tests();

@@ -8,6 +8,8 @@
 
 void add_frame_suite(void);
 void add_port_suite(void);
+void add_virtqueue_suite(void);
+void add_device_suite(void);
 void add_relay_suite(void);
 void add_map_suite(void);
 

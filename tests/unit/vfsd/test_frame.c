@@ -43,8 +43,8 @@ test_plan_refused(void)
 	static const struct {
 		size_t at;
 		uint8_t value;
-	} rows[] = {
-	    {0, 0}, {4, 0}, {4, 2}, {4, 65}, {7, 1}, {8, 1}, {15, 1}, {16 + 2, 'w'}, {16 + 1, 'x'}};
+	} rows[] = {{0, 0}, {4, 0}, {4, 2}, {4, 65}, {7, 1}, {8, 2}, {11, 1}, {12, 1}, {15, 1},
+	    {16 + 2, 'w'}, {16 + 1, 'x'}};
 	struct mount_plan plan = {.user = "u", .paths = {"/w"}, .n = 1}, back;
 	uint8_t bytes[64];
 	size_t i, n;
