@@ -115,22 +115,43 @@ raise_read_ahead(dev_t device)
 	close(fd);
 }
 
+/* From a device of its own: nothing is relayed. */
 static int
-mount_one(const char *path, int device, uint8_t id, int mounted)
+mount_device(const char *path, uint8_t id)
+{
+	char tag[32];
+
+	snprintf(tag, sizeof(tag), MOUNT_TAG, id);
+	return mount(tag, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL) < 0 ? -errno : 0;
+}
+
+/* From /dev/fuse, whose messages the relay carries from here on. */
+static int
+mount_relayed(const char *path, uint8_t id, int device, int mounted)
 {
 	char options[128];
+
+	snprintf(options, sizeof(options),
+	    "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other", device);
+	if (mount("gondolin", path, "fuse.gondolin", MS_NOSUID | MS_NODEV, options) < 0)
+		return -errno;
+	return write(mounted, &id, 1) == 1 ? 0 : -EPIPE;
+}
+
+static int
+mount_one(const struct relay *r, uint8_t id, int mounted)
+{
+	const char *path = r->plan.paths[id];
 	struct stat st;
 	int rc = mounts_make_directories(path);
 
 	if (rc < 0)
 		return init_error(-rc, "cannot make the directory %s for a mount", path);
-	snprintf(options, sizeof(options),
-	    "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other", device);
-	if (mount("gondolin", path, "fuse.gondolin", MS_NOSUID | MS_NODEV, options) < 0)
-		return init_error(errno, "cannot mount on %s", path);
-	if (write(mounted, &id, 1) != 1)
-		return init_error(errno, "the relay of the mounts is gone");
-	/* The first answer that crosses the relay: from here on the mount works. */
+	rc = r->plan.by_devices ? mount_device(path, id)
+				: mount_relayed(path, id, r->devices[id], mounted);
+	if (rc < 0)
+		return init_error(-rc, "cannot mount on %s", path);
+	/* The first answer of vfsd: from here on the mount works. */
 	if (stat(path, &st) < 0)
 		return init_error(errno, "the mount on %s does not answer", path);
 	raise_read_ahead(st.st_dev);
@@ -143,7 +164,7 @@ static void __attribute__((noreturn)) mount_all(const struct relay *r, int ready
 
 	umask(022);
 	for (i = 0; i < r->plan.n; i++)
-		if (mount_one(r->plan.paths[i], r->devices[i], (uint8_t)i, mounted) < 0)
+		if (mount_one(r, (uint8_t)i, mounted) < 0)
 			_exit(1);
 	_exit(write(ready, "", 1) != 1);
 }
@@ -174,12 +195,19 @@ become_indispensable(void)
 	}
 }
 
+/* Mounts that are devices need no relay, which then only waits for the end. */
+static uint32_t
+n_relayed(const struct relay *r)
+{
+	return r->plan.by_devices ? 0 : r->plan.n;
+}
+
 static int
 open_devices(struct relay *r)
 {
 	uint32_t i;
 
-	for (i = 0; i < r->plan.n; i++) {
+	for (i = 0; i < n_relayed(r); i++) {
 		r->devices[i] = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		if (r->devices[i] < 0)
 			return init_error(errno, "cannot open /dev/fuse");
@@ -224,7 +252,7 @@ static void __attribute__((noreturn)) relay_main(int events, int ready)
 	}
 	close(ready);
 	close(mounted[1]);
-	rc = relay_pump(r.port, r.devices, r.plan.n, mounted[0], &r.frames);
+	rc = relay_pump(r.port, r.devices, n_relayed(&r), mounted[0], &r.frames);
 	init_error(-rc, "the relay of the mounts ends");
 	_exit(1);
 }

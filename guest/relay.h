@@ -7,6 +7,9 @@
  * way at once, and replies come in any order.  It always reads the port, so that vfsd can always
  * answer.  It must not touch the mounts itself, or it would wait for its own work: a child mounts
  * them.
+ *
+ * Mounts that are virtio-fs devices need no relay: the child mounts them, and this process then
+ * only waits for the end of the port.
  */
 #ifndef GONDOLIN_GUEST_RELAY_H
 #define GONDOLIN_GUEST_RELAY_H

@@ -31,6 +31,8 @@
 #define CONFIG_TIMEOUT_MAX  4000000u /* seconds; fits a uint32_t of milliseconds */
 
 enum config_accel { CONFIG_ACCEL_AUTO, CONFIG_ACCEL_KVM, CONFIG_ACCEL_TCG };
+/* How mounts reach vfsd: by what has room, by virtio-fs devices, relayed by the guest. */
+enum config_mounts { CONFIG_MOUNTS_AUTO, CONFIG_MOUNTS_VIRTIOFS, CONFIG_MOUNTS_RELAY };
 enum config_rootfs { CONFIG_ROOTFS_COW, CONFIG_ROOTFS_READONLY, CONFIG_ROOTFS_MEMORY };
 enum config_start { CONFIG_START_AUTO, CONFIG_START_COLD, CONFIG_START_WARM };
 enum config_dns { CONFIG_DNS_SYNTHETIC, CONFIG_DNS_TRUSTED, CONFIG_DNS_OPEN };
@@ -59,6 +61,7 @@ struct config_vm {
 	enum config_accel accel;   /* default auto */
 	enum config_rootfs rootfs; /* default cow */
 	enum config_start start;   /* default auto */
+	enum config_mounts mounts; /* default auto */
 	unsigned boot_timeout; /* seconds of one attempt; default 0: what fits the accelerator */
 };
 
@@ -261,6 +264,9 @@ void config_free(struct config *c);
  * named as "vm.memory"; titles are left out ("network.secret.hosts").
  */
 unsigned config_line(const struct config *c, const char *key);
+
+/* How many mounts are virtio-fs devices: all, or none, which the guest then relays. */
+size_t config_mount_devices(const struct config *c);
 
 /*
  * Looks for something that the grammar knows and no process serves yet.  Returns 0 where there is

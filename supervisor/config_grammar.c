@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "ipc/mount_frame.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Rows: one value; a list of structs or strings; a list of names that add up to bits. */
@@ -40,6 +42,9 @@ static const struct config_names rootfs = {
     {"cow", "readonly", "memory"}, "cow, readonly or memory"};
 static const struct config_names starts = {{"auto", "cold", "warm"}, "auto, cold or warm"};
 
+static const struct config_names mount_ways = {
+    {"auto", "virtiofs", "relay"}, "auto, virtiofs or relay"};
+
 #define VM(key, field, reader, argument) ONE(key, struct config_vm, field, reader, argument)
 static const struct config_key_spec vm_keys[] = {
     VM("cpus", cpus, config_read_unsigned, &cpus),
@@ -47,6 +52,7 @@ static const struct config_key_spec vm_keys[] = {
     VM("accel", accel, config_read_enum, &accels),
     VM("rootfs", rootfs, config_read_enum, &rootfs),
     VM("start", start, config_read_enum, &starts),
+    VM("mounts", mounts, config_read_enum, &mount_ways),
     VM("boot-timeout", boot_timeout, config_read_unsigned, &seconds),
 };
 static const struct config_vm vm_defaults = {.cpus = 1, .memory = UINT64_C(512) << 20};
@@ -508,6 +514,13 @@ check_top(struct config_reader *r, void *section)
 	    c->mounts, c->n_mounts, sizeof(*c->mounts), offsetof(struct config_mount, path));
 	if (title != NULL)
 		return config_why(r, "mount \"%s\" is given twice", title);
+	r->line = config_line(c, "vm.mounts");
+	if (c->vm.mounts == CONFIG_MOUNTS_VIRTIOFS && c->n_mounts > MOUNT_DEVICES_MAX)
+		return config_why(r,
+		    "mounts = virtiofs has room for %u mounts, and there are %zu; "
+		    "use auto or relay",
+		    MOUNT_DEVICES_MAX, c->n_mounts);
+	r->line = 0;
 	if (c->image == NULL)
 		return "image is missing; add image = \"a tag, a build id or a directory\"";
 	if (c->user == NULL)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/mount_frame.h"
 #include "ipc/utf8.h"
 #include "supervisor/config.h"
 #include "supervisor/config_text.h"
@@ -34,6 +35,14 @@ config_line(const struct config *c, const char *key)
 		if (key_is(c, i, key, strlen(key)))
 			return c->keys[i].line;
 	return 0;
+}
+
+size_t
+config_mount_devices(const struct config *c)
+{
+	if (c->vm.mounts == CONFIG_MOUNTS_RELAY || c->n_mounts > MOUNT_DEVICES_MAX)
+		return 0;
+	return c->n_mounts;
 }
 
 static bool

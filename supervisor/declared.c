@@ -41,6 +41,8 @@ profile_is_declared(const struct jail_profile *p, const struct config *c)
 static bool
 edge_is_declared(enum edge_id id, const struct config *c)
 {
+	if (id == EDGE_DEVICE && config_mount_devices(c) == 0)
+		return false;
 	return is_declared(edge_rows[id].a, c) && is_declared(edge_rows[id].b, c);
 }
 

@@ -24,6 +24,8 @@ const struct edge_row edge_rows[EDGES] = {
 	PROCESS_VMRUNNER, SOCK_STREAM},
     [EDGE_VFS] = {"vfs", "the mounts' virtio-serial port (vfsd/transport.h)", PROCESS_QEMU,
 	PROCESS_VFSD, SOCK_STREAM},
+    [EDGE_DEVICE] = {"device", "vhost-user of a mount's virtio-fs device, one for each mount",
+	PROCESS_QEMU, PROCESS_VFSD, SOCK_STREAM},
 };
 
 int
@@ -36,6 +38,14 @@ edge_make(struct edge *e, enum edge_id id)
 		return -errno;
 	*e = (struct edge){fds[0], fds[1]};
 	return 0;
+}
+
+void
+edge_close_a(struct edge *e)
+{
+	if (e->a >= 0)
+		close(e->a);
+	e->a = -1;
 }
 
 void

@@ -21,7 +21,8 @@ enum edge_id {
 			*/
 	EDGE_QMP,
 	EDGE_AGENT,
-	EDGE_VFS, /* QEMU and vfsd */
+	EDGE_VFS,    /* QEMU and vfsd */
+	EDGE_DEVICE, /* likewise: one for each mount */
 	EDGES,
 };
 
@@ -51,6 +52,9 @@ struct edge {
  * -errno.
  */
 int edge_make(struct edge *e, enum edge_id id);
+
+/* Closes the first end, where it is still held. */
+void edge_close_a(struct edge *e);
 
 /* Closes what is still held.  Safe twice. */
 void edge_close(struct edge *e);

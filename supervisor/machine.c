@@ -79,6 +79,9 @@ machine_prepare(struct machine *m, const struct config *c, const struct image *i
 	m->link = -1;
 	for (i = 0; i < EDGES; i++)
 		m->edges[i] = (struct edge){-1, -1};
+	for (i = 0; i < MOUNT_DEVICES_MAX; i++)
+		m->devices[i] = (struct edge){-1, -1};
+	m->n_devices = config_mount_devices(c);
 	(void)qemu_tsc_khz(); /* starts the measurement */
 	rc = qemu_find(m->qemu, sizeof(m->qemu), error, error_size);
 	return rc < 0 ? rc : choose_accelerator(m, error, error_size);
@@ -93,6 +96,7 @@ describe_machine(const struct machine *m, struct qemu_machine *q)
 	    .kvm = m->kvm,
 	    .writable_root = m->config->vm.rootfs != CONFIG_ROOTFS_READONLY,
 	    .mounts = m->config->n_mounts > 0,
+	    .devices = (unsigned)m->n_devices,
 	    .mtu = m->link >= 0 ? NETWORK_MTU : 0,
 	    .verbose_console = m->proving,
 	    .tsc_khz = m->kvm ? 0 : qemu_tsc_khz(),
@@ -111,6 +115,8 @@ make_edges(struct machine *m)
 		rc = edge_make(&m->edges[ours[i]], ours[i]);
 	if (rc == 0 && m->config->n_mounts > 0)
 		rc = edge_make(&m->edges[EDGE_VFS], EDGE_VFS);
+	for (i = 0; i < m->n_devices && rc == 0; i++)
+		rc = edge_make(&m->devices[i], EDGE_DEVICE);
 	return rc;
 }
 
@@ -120,11 +126,10 @@ close_qemu_ends(struct machine *m)
 {
 	size_t i;
 
-	for (i = 0; i < EDGES; i++) {
-		if (m->edges[i].a >= 0)
-			close(m->edges[i].a);
-		m->edges[i].a = -1;
-	}
+	for (i = 0; i < EDGES; i++)
+		edge_close_a(&m->edges[i]);
+	for (i = 0; i < m->n_devices; i++)
+		edge_close_a(&m->devices[i]);
 }
 
 /* QEMU's profile with what is known only now. */
@@ -154,6 +159,17 @@ place_filler(const struct machine *m, const char *target)
 	return NULL;
 }
 
+/* Memory that is shared with vfsd counts as no data of QEMU's, and cannot grow. */
+static uint64_t
+data_limit(const struct machine *m)
+{
+	const uint64_t limit = m->config->limits.memory, shared = m->config->vm.memory;
+
+	if (m->n_devices == 0)
+		return limit;
+	return limit > shared ? limit - shared : 0;
+}
+
 static void
 build_wall(const struct machine *m, bool in_cgroup, struct wall *w)
 {
@@ -175,8 +191,8 @@ build_wall(const struct machine *m, bool in_cgroup, struct wall *w)
 	memcpy(w->limits, qemu_profile.limits, qemu_profile.n_limits * sizeof(w->limits[0]));
 	/* Where no cgroup holds all processes together, QEMU alone is held: it has the guest. */
 	if (m->config->limits.memory != 0 && !in_cgroup)
-		w->limits[w->profile.n_limits++] = (struct jail_limit){
-		    RLIMIT_DATA, "data", m->config->limits.memory, "limits.memory"};
+		w->limits[w->profile.n_limits++] =
+		    (struct jail_limit){RLIMIT_DATA, "data", data_limit(m), "limits.memory"};
 	w->profile.limits = w->limits;
 }
 
@@ -185,7 +201,7 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
     const struct process_start *base, int overlay, void *ctx,
     void (*ended)(void *ctx, struct process *p), char *error, size_t error_size)
 {
-	const int fds[] = {
+	int fds[QEMU_FDS_MAX - 3] = {
 	    [QEMU_FD_CONSOLE - 3] = m->edges[EDGE_CONSOLE].a,
 	    [QEMU_FD_QMP - 3] = m->edges[EDGE_QMP].a,
 	    [QEMU_FD_AGENT - 3] = m->edges[EDGE_AGENT].a,
@@ -198,13 +214,19 @@ spawn_qemu(struct machine *m, struct process *qemu, struct ev_loop *loop,
 	struct wall wall;
 	struct qemu_machine q;
 	struct qemu_command command;
+	size_t i;
 
 	describe_machine(m, &q);
 	qemu_command_build(&command, &q);
 	how.program = QEMU_PROGRAM_PATH;
 	how.argv = command.argv;
 	how.fds = fds;
-	how.n_fds = sizeof(fds) / sizeof(fds[0]) - (overlay < 0 ? 1 : 0);
+	how.n_fds = QEMU_FD_DEVICES - 3 + m->n_devices;
+	for (i = 0; i < m->n_devices; i++)
+		fds[QEMU_FD_DEVICES - 3 + i] = m->devices[i].a;
+	/* What is last and absent needs no place. */
+	if (m->n_devices == 0 && overlay < 0)
+		how.n_fds--;
 	build_wall(m, how.cgroup_fd >= 0, &wall);
 	how.profile = &wall.profile;
 	return process_start(qemu, loop, &how, ctx, ended, error, error_size);
@@ -298,4 +320,6 @@ machine_clear(struct machine *m)
 
 	for (i = 0; i < EDGES; i++)
 		edge_close(&m->edges[i]);
+	for (i = 0; i < m->n_devices; i++)
+		edge_close(&m->devices[i]);
 }

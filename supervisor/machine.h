@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "guest/image/image.h"
+#include "ipc/mount_frame.h"
 #include "supervisor/config.h"
 #include "supervisor/edges.h"
 #include "supervisor/identity.h"
@@ -32,6 +33,9 @@ struct machine {
 	unsigned attempt;
 	unsigned failures;        /* of attempts that were not proofs */
 	struct edge edges[EDGES]; /* CONSOLE to VFS, of the present attempt */
+	/* Of the mounts that are devices, in the order of their ids; likewise. */
+	struct edge devices[MOUNT_DEVICES_MAX];
+	size_t n_devices;
 };
 
 /* Chooses the accelerator and finds QEMU.  Returns 0 or -errno with a line in error. */

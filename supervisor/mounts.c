@@ -203,6 +203,7 @@ send_setup(struct mounts *m)
 	for (i = 0; i < m->n && rc == 0; i++)
 		rc = send_mount(m, &m->rows[i]);
 	confine.user = ipc_text(m->config->user);
+	confine.by_devices = config_mount_devices(m->config) > 0;
 	return rc < 0 ? rc : mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, &confine, -1);
 }
 
@@ -246,15 +247,21 @@ mounts_start(struct mounts *m, struct process *p, struct ev_loop *loop,
 }
 
 int
-mounts_hand_port(struct mounts *m, struct edge *port)
+mounts_hand_port(struct mounts *m, struct edge *port, struct edge *devices, size_t n)
 {
 	Gondolin__VfsdPort message = GONDOLIN__VFSD_PORT__INIT;
+	Gondolin__VfsdDevice device = GONDOLIN__VFSD_DEVICE__INIT;
 	int rc;
 
 	if (m->channel.state != HELPER_RUNNING || port->b < 0)
 		return 0;
 	rc = mounts_send(m, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &message, port->b);
 	edge_close(port);
+	for (device.mount = 0; device.mount < n && rc == 0; device.mount++) {
+		rc = mounts_send(
+		    m, GONDOLIN__SUP_TO_VFSD__BODY_DEVICE, &device, devices[device.mount].b);
+		edge_close(&devices[device.mount]);
+	}
 	return rc;
 }
 

@@ -79,10 +79,10 @@ int mounts_start(struct mounts *m, struct process *p, struct ev_loop *loop,
     void (*ended)(void *ctx, struct process *p), char *error, size_t error_size);
 
 /*
- * Hands vfsd its end of a boot's port, and closes it here.  Does nothing before Ready, or where it
- * was handed over already.  Returns 0 or -errno.
+ * Hands vfsd its ends of a boot's port and of the n mounts' devices, and closes them here.  Does
+ * nothing before Ready, or where they were handed over already.  Returns 0 or -errno.
  */
-int mounts_hand_port(struct mounts *m, struct edge *port);
+int mounts_hand_port(struct mounts *m, struct edge *port, struct edge *devices, size_t n);
 
 /* Sends vfsd a message; fd -1 = none.  Returns 0 or -errno. */
 int mounts_send(struct mounts *m, Gondolin__SupToVfsd__BodyCase kind, void *body, int fd);

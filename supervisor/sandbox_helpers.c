@@ -31,7 +31,8 @@ sandbox_hear_out(struct sandbox *s)
 void
 sandbox_hand_port(struct sandbox *s)
 {
-	int rc = mounts_hand_port(&s->mounts, &s->machine.edges[EDGE_VFS]);
+	struct machine *m = &s->machine;
+	int rc = mounts_hand_port(&s->mounts, &m->edges[EDGE_VFS], m->devices, m->n_devices);
 
 	if (rc < 0)
 		sandbox_fail(s, "cannot speak to vfsd: %s", strerror(-rc));

@@ -38,6 +38,7 @@ static const struct {
     {"virtio_net", true, "virtio:1"},                 /* egress */
     {"virtio_rng", false, "late"},                    /* entropy that is the host's */
     {"fuse", true, "fs-fuse char-major-10-229 fuse"}, /* mounts */
+    {"virtiofs", true, "fs-virtiofs virtiofs"},       /* mounts that are devices */
     {"overlay", true, "fs-overlay overlay"},          /* containers in the guest */
     {"af_packet", false, "net-pf-17 af_packet"},      /* DHCP clients */
 };

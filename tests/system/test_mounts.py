@@ -36,11 +36,17 @@ int main(int argc, char **argv)
 
 LOCK = r"""
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 int main(int argc, char **argv)
 {
-	return argc < 3 || flock(open(argv[2], O_RDONLY), LOCK_EX | (strcmp(argv[1], "try") == 0 ? LOCK_NB : 0)) < 0;
+	if (argc < 3 || flock(open(argv[2], O_RDONLY), LOCK_EX | (strcmp(argv[1], "try") == 0 ? LOCK_NB : 0)) < 0)
+		return 1;
+	if (strcmp(argv[1], "keep") == 0 && puts("locked") > 0 && fflush(stdout) == 0)
+		pause();
+	return 0;
 }
 """
 
@@ -121,11 +127,14 @@ class Files(Case):
 
     def sh(self, box, script, want=0):
         r = box.exec("sh", "-c", script)
-        self.assertEqual(r.code, want, f"{script}: {r} {box.said()}")
+        if want is not None:
+            self.assertEqual(r.code, want, f"{script}: {r} {box.said()}")
         return r.out.decode()
 
 
 class Kinds(Files):
+    BY = "virtiofs"
+
     def config(self):
         self.folder("work", "known")
         self.file("work", "hello", text="from the host\n")
@@ -141,7 +150,7 @@ class Kinds(Files):
         self.file("scratch", "node_modules", "host", text="x")
         self.log = os.path.join(self.folder("log"), "turn.jsonl")
         at = self.root
-        return (BASE + f'audit = "{self.log}"\n'
+        return (f'image = "mini"\nvm {{ memory = "192M"  mounts = {self.BY} }}\naudit = "{self.log}"\n'
                 f'mount "/workspace" {{ host = "{at}/work"  mode = rw  hide = {{".env"}} }}\n'
                 f'mount "/workspace/deep/nested" {{ memory = "1M" }}\n'
                 f'mount "/usr/fixed" {{ host = "{at}/fixed" }}\n'
@@ -167,6 +176,15 @@ class Kinds(Files):
         self.assertEqual(sorted(os.listdir(os.path.join(self.root, "work"))), [".env", "deep", "hello", "known"])
 
     def check_locks(self, box):
+        """A guest's locks hold in the guest; one who waits for one can be ended."""
+        with open(os.path.join(self.root, "work", "hello"), encoding="utf-8") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            self.sh(box, "/usr/fixed/lock try /workspace/hello")
+        self.sh(box, "mkfifo /tmp/locked; /usr/fixed/lock keep /workspace/hello >/tmp/locked & read up </tmp/locked; "
+                     "! /usr/fixed/lock try /workspace/hello; /usr/fixed/lock wait /workspace/hello & "
+                     "kill $!; wait $!; test $? -eq 143; kill %1; wait %1; /usr/fixed/lock try /workspace/hello")
+
+    def check_locks_of_the_host(self, box):
         """A lock of the host's holds the guest up until it is let go."""
         with open(os.path.join(self.root, "work", "hello"), encoding="utf-8") as f:
             fcntl.flock(f, fcntl.LOCK_EX)
@@ -249,7 +267,7 @@ class Kinds(Files):
         with Sandbox(self.config()) as box:
             box.up()
             self.check_write(box)
-            self.check_locks(box)
+            self.check_locks(box) if self.BY == "virtiofs" else self.check_locks_of_the_host(box)
             self.check_special(box)
             self.check_host_changes(box)
             self.check_read_only(box)
@@ -267,11 +285,16 @@ class Kinds(Files):
     def check_walls(self, box):
         with open(f"/proc/{box.pids()['vfsd']}/status", encoding="ascii") as f:
             status = f.read()
+        self.assertEqual(self.sh(box, "grep -c ' /workspace virtiofs ' /proc/mounts", want=None), "1\n" if self.BY == "virtiofs" else "0\n")
         for line in ("Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
             self.assertIn(line, status)
         r = run("gondolin", "audit", box.id)
         self.assertEqual(r.code, 0, r)
         self.assertIn(b"vfsd", r.out)
+
+
+class Relayed(Kinds):
+    BY = "relay"
 
 
 class Calls(Files):
@@ -427,7 +450,7 @@ class Ends(Files):
         """A command that writes when it is told to end still reaches its files."""
         box = self.box()
         p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c",
-                           f"{harness.hold('/tmp/held')}; trap 'echo ended >/w/last; exit' TERM; cat <&3 & echo up; wait"])
+                           f"{harness.hold('/tmp/held')}; trap 'echo ended >/w/last; exit' TERM; cat <&3 >/dev/null & echo up; wait"])
         self.assertEqual(p.stdout.readline(), b"up\n")
         r = run("gondolin", "stop", box.id)
         self.assertEqual(r.code, 0, r)

@@ -38,7 +38,9 @@ add_pair(struct qemu_command *c, const char *option, const char *value)
 static void
 add_machine(struct qemu_command *c, const struct qemu_machine *m)
 {
-	add_pair(c, "-machine", "microvm,x-option-roms=off,rtc=on,usb=off,graphics=off");
+	add(c, "-machine");
+	add(c, "microvm,x-option-roms=off,rtc=on,usb=off,graphics=off%s",
+	    m->devices > 0 ? ",memory-backend=ram" : "");
 	/* The firmware that starts a kernel by itself; the default is not the same everywhere. */
 	add_pair(c, "-bios", "qboot.rom");
 	/* The default translation buffer is a quarter of the host's memory, up to 1 GiB. */
@@ -50,6 +52,12 @@ add_machine(struct qemu_command *c, const struct qemu_machine *m)
 	add(c, "%u", m->cpus);
 	add(c, "-m");
 	add(c, "%lluM", (unsigned long long)(m->memory >> 20));
+	if (m->devices == 0)
+		return;
+	/* vfsd maps it, and relies on it that it is sealed against shrinking. */
+	add(c, "-object");
+	add(c, "memory-backend-memfd,id=ram,size=%lluM,share=on,seal=on",
+	    (unsigned long long)(m->memory >> 20));
 }
 
 /*
@@ -128,6 +136,28 @@ add_ports(struct qemu_command *c, const struct qemu_machine *m)
 	add_pair(c, "-device", "virtserialport,bus=ports.0,nr=2,chardev=vfs,name=org.gondolin.vfs");
 }
 
+/*
+ * A mount's requests lie in the guest's memory, where vfsd reads and answers them; QEMU says where.
+ * One of 1 MiB is 256 pages and four descriptors more: the guest's kernel asks for as much as fits
+ * into the queue.
+ */
+static void
+add_devices(struct qemu_command *c, const struct qemu_machine *m)
+{
+	unsigned i;
+
+	if (m->devices == 0)
+		return;
+	/* vhost-user knows the queues of virtio 1 alone. */
+	add_pair(c, "-global", "virtio-mmio.force-legacy=false");
+	for (i = 0; i < m->devices; i++) {
+		add(c, "-chardev");
+		add(c, "socket,id=files%u,fd=%u", i, QEMU_FD_DEVICES + i);
+		add(c, "-device");
+		add(c, "vhost-user-fs-device,queue-size=512,chardev=files%u,tag=" MOUNT_TAG, i, i);
+	}
+}
+
 /* Frames travel as datagrams, one each, over a socket that QEMU inherits. */
 static void
 add_network(struct qemu_command *c, const struct qemu_machine *m)
@@ -155,6 +185,7 @@ qemu_command_build(struct qemu_command *c, const struct qemu_machine *m)
 	add_kernel(c, m);
 	add_disk(c, m);
 	add_ports(c, m);
+	add_devices(c, m);
 	add_network(c, m);
 	add_pair(c, "-object", "rng-builtin,id=rng");
 	add_pair(c, "-device", "virtio-rng-device,rng=rng");

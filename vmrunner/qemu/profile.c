@@ -101,6 +101,8 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(pwritev, "disk"),
     ALLOW(pwrite64, "disk"),
     ALLOW(memfd_create, "guest memory, translated code"),
+    ALLOW(ftruncate, "guest memory that vfsd sees"),
+    ALLOW(fstatfs, "the same: how large its pages are"),
     DENY_ERRNO(io_uring_setup, ENOSYS, "the block layer falls back to epoll and threads"),
     ALLOW_ELSEWHERE(ioctl, "KVM", "hosts with KVM"),
 
@@ -116,7 +118,7 @@ static const struct jail_syscall syscalls[] = {
 
 static const struct jail_limit limits[] = {
     {RLIMIT_CORE, "core", 0, "guest memory must not reach a disk"},
-    {RLIMIT_NOFILE, "nofile", 128, "ports, disk, eventfds of two virtual processors"},
+    {RLIMIT_NOFILE, "nofile", 256, "ports, disk, eventfds of virtual processors and devices"},
     {RLIMIT_MEMLOCK, "memlock", 0, "nothing is locked"},
 };
 
@@ -124,9 +126,9 @@ static const struct jail_fd fds[] = {
     {JAIL_FD_NULL, 6,
 	"standard input and output; the port of mounts and the link that are not there"},
     {JAIL_FD_PIPE, 1, "log"},
-    {JAIL_FD_SOCKET, 8, "console, QMP, agent, vfs, link"},
-    {JAIL_FD_EVENT, 96, "main loop, virtual processors"},
-    {JAIL_FD_MEMORY, 4, "overlay in memory, translated code"},
+    {JAIL_FD_SOCKET, 8 + MOUNT_DEVICES_MAX, "console, QMP, agent, vfs, link; the mounts' devices"},
+    {JAIL_FD_EVENT, 200, "main loop, virtual processors, queues of the mounts' devices"},
+    {JAIL_FD_MEMORY, 5, "overlay in memory, translated code; memory that vfsd sees"},
     {JAIL_FD_FILE, 8, "image and overlay, and the block layer's duplicates"},
     {JAIL_FD_DIRECTORY, 1, "the working directory at start"},
     {JAIL_FD_DEVICE, 1, "/dev/kvm"},

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/mount_frame.h"
 #include "jail/jail.h"
 
 /* The descriptors that QEMU inherits, by number. */
@@ -25,7 +26,8 @@ enum qemu_fd {
 	QEMU_FD_LINK,    /* datagram socket: the network's frames; absent without a network */
 	QEMU_FD_ROOTFS,  /* the image's ext4, read-only */
 	QEMU_FD_OVERLAY, /* qcow2, read-write; absent with rootfs = readonly */
-	QEMU_FDS_MAX,
+	QEMU_FD_DEVICES, /* stream sockets: vhost-user, one for each mount that has a device */
+	QEMU_FDS_MAX = QEMU_FD_DEVICES + MOUNT_DEVICES_MAX,
 };
 
 /* Places in QEMU's root that the starter fills: the binds of qemu_profile whose path is "". */
@@ -40,6 +42,7 @@ struct qemu_machine {
 	bool kvm;
 	bool writable_root;   /* an overlay is there */
 	bool mounts;          /* the port of vfsd is there */
+	unsigned devices;     /* mounts that are virtio-fs devices; vfsd sees the guest's memory */
 	uint32_t mtu;         /* of the network; 0 = the machine has none */
 	bool verbose_console; /* the kernel talks: to see a sign of life early */
 	uint32_t tsc_khz;     /* of the host, for TCG; 0 = not known */
@@ -48,9 +51,9 @@ struct qemu_machine {
 
 /* An argv with the strings that it points to. */
 struct qemu_command {
-	char *argv[96]; /* some 70 are used where a sandbox has all that there is */
+	char *argv[160]; /* some 140 are used where a sandbox has all that there is */
 	size_t argc;
-	char text[4096];
+	char text[8192];
 	size_t used;
 };
 
