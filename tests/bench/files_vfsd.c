@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vfsd in its own wall behind a port that somebody else's QEMU has.
+ * vfsd in its own wall behind a port, and a device, that somebody else's QEMU has.
  *
- * usage: files_vfsd VFSD PORT-FD PATH DIRECTORY
+ * usage: files_vfsd VFSD PORT-FD DEVICE-FD PATH DIRECTORY
  *
- * Serves DIRECTORY as the guest's PATH until stdin ends.  As root vfsd gets the uid of the
- * directory's owner.  Prints "ready".
+ * Serves DIRECTORY as the guest's PATH until stdin ends; without a device (-1) the guest relays it.
+ * As root vfsd gets the uid of the directory's owner.  Prints "ready".
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -71,17 +71,21 @@ serve(int supervisor, char **argv)
 	Gondolin__VfsdMount mount = GONDOLIN__VFSD_MOUNT__INIT;
 	Gondolin__VfsdConfine confine = GONDOLIN__VFSD_CONFINE__INIT;
 	Gondolin__VfsdPort port = GONDOLIN__VFSD_PORT__INIT;
+	Gondolin__VfsdDevice device = GONDOLIN__VFSD_DEVICE__INIT;
 	static uint8_t bytes[IPC_MESSAGE_MAX];
 	struct ipc_packet p = {.bytes = bytes};
-	int dir = open(argv[4], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int dir = open(argv[5], O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	check(dir >= 0, argv[4]);
-	mount.path = (ProtobufCBinaryData){strlen(argv[3]), (uint8_t *)argv[3]};
+	check(dir >= 0, argv[5]);
+	mount.path = (ProtobufCBinaryData){strlen(argv[4]), (uint8_t *)argv[4]};
 	mount.provider = GONDOLIN__VFSD_MOUNT__PROVIDER__HOST;
 	tell(supervisor, GONDOLIN__SUP_TO_VFSD__BODY_MOUNT, &mount, dir);
+	confine.by_devices = atoi(argv[3]) >= 0;
 	tell(supervisor, GONDOLIN__SUP_TO_VFSD__BODY_CONFINE, &confine, -1);
 	check(ipc_packet_receive(supervisor, &p) == 1, "Ready");
 	tell(supervisor, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &port, atoi(argv[2]));
+	if (confine.by_devices)
+		tell(supervisor, GONDOLIN__SUP_TO_VFSD__BODY_DEVICE, &device, atoi(argv[3]));
 }
 
 int
@@ -92,12 +96,14 @@ main(int argc, char **argv)
 	int pair[2];
 	pid_t pid;
 
-	check(
-	    argc == 5 && stat(argv[4], &st) == 0, "usage: files_vfsd VFSD PORT-FD PATH DIRECTORY");
+	check(argc == 6 && stat(argv[5], &st) == 0,
+	    "usage: files_vfsd VFSD PORT-FD DEVICE-FD PATH DIRECTORY");
 	check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
 	pid = start(argv[1], pair[1], &st);
 	serve(pair[0], argv);
 	close(atoi(argv[2]));
+	if (atoi(argv[3]) >= 0)
+		close(atoi(argv[3]));
 	printf("ready %d\n", (int)pid);
 	fflush(stdout);
 	while (read(STDIN_FILENO, waste, sizeof(waste)) > 0)
