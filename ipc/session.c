@@ -344,7 +344,9 @@ make_half(struct session *s, int parent_fd)
 	if (mkdirat(parent_fd, name, 0700) < 0)
 		return errno == EEXIST ? -EAGAIN : -errno;
 	rc = open_session(s, parent_fd, name);
-	if (rc == 0) {
+	if (rc < 0) {
+		(void)unlinkat(parent_fd, name, AT_REMOVEDIR);
+	} else {
 		s->lock_fd = openat(
 		    s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		rc = s->lock_fd < 0 ? -errno : take_lock(s);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -311,6 +312,30 @@ half_made(void)
 	remove_foreign(".gondolin-0123abc0", "notes");
 }
 
+/* What cannot be made whole is not left half. */
+static void
+out_of_descriptors(void)
+{
+	struct rlimit before, few;
+	struct session s;
+	int fd = open("/", O_RDONLY), more, rc = -EMFILE;
+
+	close(fd);
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (more = 1; rc == -EMFILE; more++) {
+		few = before;
+		few.rlim_cur = (rlim_t)(fd + more);
+		setrlimit(RLIMIT_NOFILE, &few);
+		rc = session_create(&s, "few", error, sizeof(error));
+		setrlimit(RLIMIT_NOFILE, &before);
+		if (rc == 0)
+			session_remove(&s);
+		CU_ASSERT_EQUAL(rmdir(runtime), 0);
+		CU_ASSERT_EQUAL(mkdir(runtime, 0700), 0);
+	}
+	CU_ASSERT_EQUAL(rc, 0);
+}
+
 /* What a user put beside a session's files outlives the session. */
 static void
 foreign_file(void)
@@ -612,6 +637,7 @@ main(void)
 	    {"directories of others", foreign_directories},
 	    {"an empty directory", empty_directory},
 	    {"half made", half_made},
+	    {"out of descriptors", out_of_descriptors},
 	    {"a file of others", foreign_file},
 	    {"session.json, there and back", write_and_read},
 	    {"session.json, refused", strict_reading},
