@@ -288,6 +288,15 @@ static const struct config_key_spec mount_keys[] = {
 static const struct config_mount mount_defaults = {
     .mode = MODE_UNSAID, .max_open = 4096, .max_requests = 256};
 
+/* Where the guest cannot boot with a mount; below the first two nothing can be made. */
+static bool
+is_kernels(const char *path)
+{
+	return strcmp(path, "/dev") == 0 || strcmp(path, "/proc") == 0 ||
+	       strcmp(path, "/sys") == 0 || strncmp(path, "/proc/", 6) == 0 ||
+	       strncmp(path, "/sys/", 5) == 0;
+}
+
 static const char *
 check_mount(struct config_reader *r, void *section)
 {
@@ -296,6 +305,8 @@ check_mount(struct config_reader *r, void *section)
 	(void)r;
 	if (strcmp(m->path, "/") == 0)
 		return "the root is the image's; use a directory below it";
+	if (is_kernels(m->path))
+		return "that is the guest's kernel's; use another directory";
 	if ((m->host == NULL) == (m->memory == 0))
 		return "give one source: host = \"directory\" or memory = \"256M\"";
 	if (m->memory != 0 && m->mode != MODE_UNSAID && m->mode != CONFIG_MOUNT_RW)

@@ -93,6 +93,7 @@ class Refused(Case):
                 ('image = "mini"\nvm { memory = "1X" }\n', ["sandbox.conf:2", "memory", "512M"]),
                 ('image = "mini"\nvm { accel = fast }\n', ["sandbox.conf:2", "kvm", "tcg", "auto"]),
                 (BASE + 'mount "work" { host = "." }\n', ["sandbox.conf:3", "work"]),
+                (BASE + 'mount "/dev" { memory = "1M" }\n', ["sandbox.conf:3", "/dev", "another"]),
                 (BASE + 'network {\nsecret T { hosts = {"example.org"}  env = "NOT_SET" } }\n',
                  ["sandbox.conf:4", '"T"', "NOT_SET"]),
                 (BASE + 'hooks = "x.js"\n', ["not supported yet"]),

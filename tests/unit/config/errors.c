@@ -186,6 +186,10 @@ mounts(void)
 	    {"image = a cwd = 'x'", "t.conf:1: cwd = \"x\": " NOT_ABSOLUTE},
 	    {"image = a mount '/' { memory = 1M }",
 		"t.conf:1: mount \"/\": the root is the image's; use a directory below it"},
+	    {"image = a mount '/dev' { memory = 1M }",
+		"t.conf:1: mount \"/dev\": that is the guest's kernel's; use another directory"},
+	    {"image = a mount '/proc/a' { host = '.' }",
+		"t.conf:1: mount \"/proc/a\": that is the guest's kernel's; use another directory"},
 	    {"image = a\nmount '/a' {\nmode = rw }",
 		"t.conf:2: mount \"/a\": give one source: host = \"directory\" or memory = "
 		"\"256M\""},
