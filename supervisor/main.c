@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ipc/log.h"
@@ -74,16 +75,21 @@ struct arguments {
 	int lifeline, options;
 };
 
-/* Returns the descriptor that text names, or -1. */
+/* Returns the descriptor that text names, of a file of this type, or -1. */
 static int
-parse_descriptor(const char *option, const char *text)
+parse_descriptor(const char *option, const char *text, mode_t type)
 {
+	struct stat st;
 	char *rest;
 	long fd = strtol(text, &rest, 10);
 
-	if (*rest == '\0' && rest != text && fd > STDERR_FILENO && fd <= INT_MAX)
+	if (*rest != '\0' || rest == text || fd <= STDERR_FILENO || fd > INT_MAX)
+		log_line("gondolin: %s %s: not a descriptor above 2", option, text);
+	else if (fstat((int)fd, &st) < 0 || (st.st_mode & S_IFMT) != type)
+		log_line("gondolin: %s %s: no %s was inherited there", option, text,
+		    type == S_IFSOCK ? "socket" : "file");
+	else
 		return (int)fd;
-	log_line("gondolin: %s %s: not a descriptor above 2", option, text);
 	return -1;
 }
 
@@ -142,12 +148,12 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			a->json = true;
 			break;
 		case OPTION_LIFELINE:
-			a->lifeline = parse_descriptor("--lifeline", optarg);
+			a->lifeline = parse_descriptor("--lifeline", optarg, S_IFSOCK);
 			if (a->lifeline < 0)
 				return EXIT_SANDBOX_FAILED;
 			break;
 		case OPTION_OPTIONS:
-			a->options = parse_descriptor("--options", optarg);
+			a->options = parse_descriptor("--options", optarg, S_IFREG);
 			if (a->options < 0)
 				return EXIT_SANDBOX_FAILED;
 			break;

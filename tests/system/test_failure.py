@@ -102,6 +102,15 @@ class Refused(Case):
             with self.subTest(text=text):
                 self.refuse(text, *words)
 
+    def test_descriptors(self):
+        """For programs, and these may be wrong."""
+        path = harness.write_config(BASE)
+        for option in ("--lifeline", "--options"):
+            for number in ("77", "2", "x"):
+                r = run("gondolin-supervisor", "--config", path, option, number)
+                self.assertEqual(r.code, 125, r)
+                self.assert_one_line(r.err, option, number)
+
     def test_missing_configuration(self):
         r = run("gondolin-supervisor", "--config", "/no/such.conf")
         self.assertEqual(r.code, 125)
