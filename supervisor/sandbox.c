@@ -134,22 +134,30 @@ start_machine(struct sandbox *s)
 	return sandbox_started(s, PROCESS_QEMU, s->machine.kvm ? "kvm" : "tcg");
 }
 
+/* What to do where QEMU did not like what it was started with. */
+static const char *
+advice(const struct sandbox *s, const struct process *qemu)
+{
+	if (s->phase != PHASE_STARTING || !WIFEXITED(qemu->status) ||
+	    WEXITSTATUS(qemu->status) == 0 || qemu->violation[0] != '\0')
+		return "";
+	if (strstr(qemu->last_line, strerror(ENOMEM)) != NULL)
+		return " (a smaller vm { memory } is needed, or larger limits)";
+	return " (" QEMU_OLDEST " or newer is needed)";
+}
+
 void
 sandbox_machine_ended(struct sandbox *s)
 {
 	struct process *qemu = &s->processes[PROCESS_QEMU];
 	bool was_kvm = s->machine.kvm;
 	char how[ERROR_SIZE], reason[ERROR_SIZE + 64];
-	/* It did not like what it was started with. */
-	bool refused = s->phase == PHASE_STARTING && WIFEXITED(qemu->status) &&
-		       WEXITSTATUS(qemu->status) != 0 && qemu->violation[0] == '\0';
 
 	process_describe_end(qemu, how, sizeof(how));
 	if (s->machine_reason[0] != '\0')
 		snprintf(reason, sizeof(reason), "%s", s->machine_reason);
 	else
-		snprintf(reason, sizeof(reason), "qemu %s%s", how,
-		    refused ? " (" QEMU_OLDEST " or newer is needed)" : "");
+		snprintf(reason, sizeof(reason), "qemu %s%s", how, advice(s, qemu));
 	if (s->phase == PHASE_STOPPING) {
 		sandbox_end(s, s->code);
 		return;
