@@ -3,6 +3,7 @@
 #include "supervisor/foreground.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,15 @@ foreground_start(struct foreground *f, struct ev_loop *loop, const struct config
 		return rc;
 	}
 	f->pidfd = pidfd_open(f->pid, 0);
+	if (f->pidfd < 0) {
+		rc = -errno;
+		kill(f->pid, SIGKILL);
+		while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		f->pid = 0;
+		snprintf(error, error_size, "cannot watch %s: %s", program, strerror(-rc));
+		return rc;
+	}
 	ev_io_init(&f->exited, on_exited, f->pidfd, EV_READ);
 	f->exited.data = f;
 	/* After what vmrunner said before the relay ended: why the machine failed, for one. */

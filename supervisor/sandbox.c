@@ -17,6 +17,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,6 +29,7 @@
 
 #define SHUTDOWN_GRACE_MS 5000u
 #define WAKE_SECONDS      5.
+#define FILES_MIN         256u
 #define QEMU_OLDEST       "QEMU 7.2"
 #define ERROR_SIZE        SANDBOX_ERROR_SIZE
 
@@ -366,6 +369,22 @@ make_cgroup(struct sandbox *s)
 	return false;
 }
 
+/* What we hold, and QEMU's wall: its last descriptor before exec lies above all of its own. */
+static bool
+raise_files_limit(struct sandbox *s)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_MIN)
+		return true;
+	files.rlim_cur = FILES_MIN;
+	if (files.rlim_cur <= files.rlim_max && setrlimit(RLIMIT_NOFILE, &files) == 0)
+		return true;
+	sandbox_fail(s, "at most %llu open files are allowed; raise that to %u or more (ulimit -n)",
+	    (unsigned long long)files.rlim_max, FILES_MIN);
+	return false;
+}
+
 /* All that needs a path, before any child but the guard runs. */
 static bool
 prepare(struct sandbox *s)
@@ -398,7 +417,7 @@ prepare(struct sandbox *s)
 static bool
 start(struct sandbox *s)
 {
-	if (!prepare(s))
+	if (!raise_files_limit(s) || !prepare(s))
 		return false;
 	sandbox_recorded(
 	    s, "supervisor", record_event(&s->log, "sandbox-start", "image", s->image.id));

@@ -311,10 +311,14 @@ sandbox_start_vmrunner(struct sandbox *s)
 	    .cgroup_fd = s->cgroup_fd,
 	};
 	struct process *p = &s->processes[PROCESS_VMRUNNER];
+	int rc = edge_make(&s->vmrunner_edge, EDGE_VMRUNNER);
 
+	if (rc < 0) {
+		sandbox_fail(s, "cannot make a socketpair: %s", strerror(-rc));
+		return false;
+	}
 	if (program_path(process_rows[PROCESS_VMRUNNER].program, path, sizeof(path), error,
 		sizeof(error)) < 0 ||
-	    edge_make(&s->vmrunner_edge, EDGE_VMRUNNER) < 0 ||
 	    process_start(p, s->loop, &how, s, sandbox_process_ended, error, sizeof(error)) < 0) {
 		sandbox_fail(s, "%s", error);
 		return false;
