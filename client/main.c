@@ -2,31 +2,16 @@
 /*
  * gondolin - the command line: starts sandboxes and talks to them.
  *
- * Reads:    its own arguments; through libgondolin what vmrunner relays of a guest, which is bytes
- * to write out and capped, typed messages. Holds:    what the invoking user holds: it runs as that
- * user, outside every wall. If taken: the user is.  It therefore parses nothing of the guest's but
- * a tar stream (cp).
+ * Reads:    its own arguments; through libgondolin what vmrunner relays of a guest: bytes to write
+ * out, and capped, typed messages.
+ * Holds:    what the invoking user holds: it runs as that user, outside every wall.
+ * If taken: the user is.  It therefore parses nothing of the guest's but a tar stream (cp).
  */
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/command.h"
 #include "ipc/log.h"
-
-/* A descriptor that opens later must not become our stdout. */
-static void
-hold_standard_descriptors(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
+#include "ipc/standard.h"
 
 int
 main(int argc, char **argv)
@@ -35,7 +20,7 @@ main(int argc, char **argv)
 	size_t i;
 	int code;
 
-	hold_standard_descriptors();
+	standard_begin();
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		name = "help";
 	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
@@ -43,7 +28,7 @@ main(int argc, char **argv)
 	for (i = 0; i < command_count; i++)
 		if (strcmp(command_table[i].name, name) == 0) {
 			code = command_table[i].run(&command_table[i], argv + 2);
-			if (fflush(stdout) != 0 && code == 0)
+			if (standard_end() < 0 && code == 0)
 				code = EXIT_FAILED;
 			return code;
 		}

@@ -75,13 +75,11 @@ now_ms(void)
 static void
 on_interrupt(struct relay *r, int signal)
 {
-	int64_t now = now_ms();
-
-	if (r->interrupted != 0 && now - r->interrupted < AGAIN_MS) {
+	if (was_interrupted(r)) {
 		abandon(r, signal);
 		return;
 	}
-	r->interrupted = now;
+	r->interrupted = now_ms();
 	on_forward(r, signal);
 }
 
@@ -91,6 +89,12 @@ on_hangup(struct relay *r, int signal)
 {
 	on_forward(r, signal);
 	r->hangup = now_ms();
+}
+
+static bool
+was_interrupted(const struct relay *r)
+{
+	return r->interrupted != 0 && now_ms() - r->interrupted < AGAIN_MS;
 }
 
 static void
@@ -155,22 +159,30 @@ on_signals(struct relay *r)
 	struct signalfd_siginfo info;
 	size_t i;
 
-	while (!r->done && read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	while (!r->done && read(r->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		/* The supervisor hands one on that came to our whole group: we had it already. */
+		if (!r->detachable && info.ssi_signo == SIGINT &&
+		    info.ssi_pid == (uint32_t)getppid() && was_interrupted(r))
+			continue;
 		for (i = 0; i < N_SIGNALS; i++)
 			if (signal_table[i].signal == (int)info.ssi_signo)
 				signal_table[i].handle(r, signal_table[i].signal);
+	}
 }
 
 static int
 signals_take(struct relay *r)
 {
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	sigset_t mask;
 	size_t i;
 
 	sigemptyset(&mask);
+	/* What nohup(1) or a shell's background ignores stays so. */
 	for (i = 0; i < N_SIGNALS; i++)
-		sigaddset(&mask, signal_table[i].signal);
+		if (sigaction(signal_table[i].signal, NULL, &before) == 0 &&
+		    before.sa_handler != SIG_IGN)
+			sigaddset(&mask, signal_table[i].signal);
 	r->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (r->signals < 0)
 		return -errno;

@@ -60,6 +60,7 @@ spawn(struct foreground *f, char *const *argv, int control, const char *program)
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	sigaddset(&none, SIGPIPE);
+	sigaddset(&none, SIGXFSZ);
 	posix_spawnattr_setsigdefault(&attributes, &none);
 	rc = posix_spawn(&f->pid, program, &actions, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "ipc/log.h"
+#include "ipc/standard.h"
 #include "supervisor/config.h"
 #include "supervisor/declared.h"
 #include "supervisor/network_policy.h"
@@ -185,10 +186,12 @@ main(int argc, char **argv)
 	struct arguments a = {.lifeline = -1, .options = -1};
 	struct config *config = NULL;
 	char error[CONFIG_ERROR_SIZE];
-	int code = parse_arguments(argc, argv, &a);
+	int code;
 
+	standard_begin();
+	code = parse_arguments(argc, argv, &a);
 	if (code >= 0)
-		return code;
+		return code == 0 && standard_end() < 0 ? EXIT_SANDBOX_FAILED : code;
 	if (load(&config, &a, error, sizeof(error)) < 0 ||
 	    check(config, error, sizeof(error)) < 0) {
 		log_line("gondolin: %s", error);

@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <ev.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -249,26 +250,31 @@ on_guard_exited(struct ev_loop *loop, ev_io *w, int events)
 /* ---- Signals and the lifeline ---- */
 
 /*
- * With a command in the foreground a signal is for it (the terminal's own reach it without us), and
- * its end is ours; the second one ends the sandbox.
+ * With a command in the foreground a signal is for it, and its end is ours; the next one stops the
+ * sandbox.  What the terminal's keys send reaches the command's relay without us.
  */
 static void
-on_signal(struct ev_loop *loop, ev_signal *w, int events)
+on_signal(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct sandbox *s = w->data;
+	struct signalfd_siginfo info;
+	int number;
 
 	(void)loop;
 	(void)events;
+	if (read(s->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	number = (int)info.ssi_signo;
 	if (s->foreground.pid > 0 && s->code == 0) {
-		s->code = 128 + w->signum;
-		if (w->signum != SIGINT)
-			foreground_signal(&s->foreground, w->signum);
+		s->code = 128 + number;
+		if (info.ssi_code != SI_KERNEL)
+			foreground_signal(&s->foreground, number);
 		return;
 	}
 	if (s->phase == PHASE_STOPPING)
-		sandbox_end(s, 128 + w->signum);
+		sandbox_end(s, 128 + number);
 	else
-		sandbox_stop(s, 128 + w->signum);
+		sandbox_stop(s, 128 + number);
 }
 
 static void
@@ -293,14 +299,9 @@ on_lifeline(struct ev_loop *loop, ev_io *w, int events)
 static void
 watch(struct sandbox *s)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	size_t i;
-
-	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		ev_signal_init(&s->signals[i], on_signal, numbers[i]);
-		s->signals[i].data = s;
-		ev_signal_start(s->loop, &s->signals[i]);
-	}
+	ev_io_init(&s->signalled, on_signal, s->signal_fd, EV_READ);
+	s->signalled.data = s;
+	ev_io_start(s->loop, &s->signalled);
 	ev_io_init(&s->guard_exited, on_guard_exited, s->guard.pidfd, EV_READ);
 	s->guard_exited.data = s;
 	ev_io_start(s->loop, &s->guard_exited);
@@ -467,6 +468,29 @@ clean_up(struct sandbox *s)
 		close(s->lifeline);
 }
 
+/*
+ * From here on signals wait for the loop, so that none ends us between two steps of the start.
+ *
+ * An exec undoes neither ignored nor blocked ones: what whoever started us blocked comes, and what
+ * nohup(1) or a shell's background ignores stays so.
+ */
+static int
+take_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction before;
+	sigset_t mask;
+	size_t i;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaddset(&mask, numbers[i]);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	return signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
 int
 sandbox_run(const struct config *c, const struct sandbox_options *o)
 {
@@ -485,14 +509,14 @@ sandbox_run(const struct config *c, const struct sandbox_options *o)
 	};
 	enum process_id id;
 
-	signal(SIGPIPE, SIG_IGN);
+	s.signal_fd = take_signals();
 	audit_log_init(&s.log);
 	for (id = 0; id < PROCESSES; id++)
 		process_init(&s.processes[id], id);
 	/* Not the default loop: that one reaps all children, ours before we learn how they ended.
 	 */
 	s.loop = ev_loop_new(EVFLAG_NOENV);
-	if (s.loop == NULL) {
+	if (s.loop == NULL || s.signal_fd < 0) {
 		log_line("gondolin: cannot make an event loop: %s", strerror(errno));
 		return EXIT_SANDBOX_FAILED;
 	}
@@ -500,5 +524,6 @@ sandbox_run(const struct config *c, const struct sandbox_options *o)
 		ev_run(s.loop, 0);
 	clean_up(&s);
 	ev_loop_destroy(s.loop);
+	close(s.signal_fd);
 	return s.code;
 }

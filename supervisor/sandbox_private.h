@@ -50,8 +50,8 @@ struct sandbox {
 	char machine_reason[SANDBOX_ERROR_SIZE];
 	char console[SANDBOX_CONSOLE_WORDS + 256];
 	bool machine_given_up;
-	ev_signal signals[3];
-	ev_io lifeline_readable, guard_exited;
+	int signal_fd;
+	ev_io signalled, lifeline_readable, guard_exited;
 	ev_timer wake;                    /* one of netproxy and egress ended after the other */
 	ev_timer counted;                 /* the counters wait to be written */
 	uint64_t refused, refused_egress; /* by netproxy, by egress */

@@ -166,6 +166,40 @@ class OneShot(Case):
         _, err = p.communicate(timeout=harness.DEADLINE)
         self.assertEqual(p.returncode, 7, err)
 
+    def test_what_a_starter_leaves(self):
+        """Ignored and blocked signals are inherited, and so are closed descriptors: they change nothing."""
+        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo out; exit 7"}\n')
+        r = run("gondolin-supervisor", "--config", path,
+                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertEqual((r.code, r.out, harness.settled(r.err)), (7, b"out\n", b""), r)
+        r = run("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", harness.program("gondolin-supervisor"), "--config", path)
+        self.assertEqual((r.code, r.out, r.err), (7, b"", b""), r)
+        path = harness.write_config(BASE + 'command = {"sh", "-c", "echo up; exec cat"}\n')
+        p = harness.popen(["gondolin-supervisor", "--config", path], stdin=subprocess.PIPE,
+                          preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()))
+        self.assertEqual(p.stdout.readline(), b"up\n")
+        p.send_signal(signal.SIGTERM)
+        p.wait(harness.DEADLINE)
+        _, err = p.communicate()
+        self.assertEqual((p.returncode, harness.settled(err)), (143, b""))
+
+    def test_signals_of_the_supervisor(self):
+        """The first one is for the command, also where it comes to its whole group; what nohup ignores is not taken."""
+        script = hold("/tmp/signal") + "; trap 'echo got; exit 5' INT; cat <&3 & echo up; wait"
+        path = harness.write_config(BASE + f'command = {{"sh", "-c", "{script}"}}\n')
+
+        def ignore():
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+        for kill in (os.kill, os.killpg):
+            with self.subTest(kill.__name__):
+                p = harness.popen(["gondolin-supervisor", "--config", path], start_new_session=True, preexec_fn=ignore)
+                self.assertEqual(p.stdout.readline(), b"up\n")
+                kill(p.pid, signal.SIGHUP)
+                kill(p.pid, signal.SIGINT)
+                out, err = p.communicate(timeout=harness.DEADLINE)
+                self.assertEqual((p.returncode, out, harness.settled(err)), (5, b"got\n", b""))
+
     def test_configured_timeout(self):
         path = harness.write_config(BASE + 'timeout = 1\ncommand = {"sh", "-c", "' + hold("/tmp/late") + '; exec cat <&3"}\n')
         self.assertEqual(run("gondolin-supervisor", "--config", path).code, 124)

@@ -12,6 +12,10 @@ int
 main(void)
 {
 	signal(SIGPIPE, SIG_IGN); /* the tests play the part of vmrunner, which ignores it */
+	/* What runs the tests may ignore these, and their clients would as well. */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	begin_tests();
 	add_options_suite();
 	add_library_suite();

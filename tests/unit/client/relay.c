@@ -300,6 +300,28 @@ test_signals(void)
 	CU_ASSERT_EQUAL(peer_end(&p), 143);
 }
 
+/* As nohup(1) has it, and a shell its jobs in the background. */
+static void
+test_ignored_signals(void)
+{
+	Gondolin__ClientToVmrunner *m;
+	struct peer p;
+
+	signal(SIGHUP, SIG_IGN);
+	peer_start(&p, &plain, false);
+	signal(SIGHUP, SIG_DFL);
+	peer_accept(&p);
+	kill(p.client, SIGHUP);
+	kill(p.client, SIGTERM);
+	m = peer_receive(&p);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	CU_ASSERT_EQUAL_FATAL(m->body_case, GONDOLIN__CLIENT_TO_VMRUNNER__BODY_SIGNAL);
+	CU_ASSERT_EQUAL(m->signal->signal, SIGTERM);
+	peer_free_message(m);
+	peer_send_exited(&p, -SIGTERM, false);
+	CU_ASSERT_EQUAL(peer_end(&p), 143);
+}
+
 static void
 test_interrupted_twice(void)
 {
@@ -404,6 +426,7 @@ add_relay_suite(void)
 	CU_add_test(s, "a reader that leaves", test_stdout_refused);
 	CU_add_test(s, "a reader that does not read", test_slow_reader);
 	CU_add_test(s, "signals go on", test_signals);
+	CU_add_test(s, "ignored signals stay ignored", test_ignored_signals);
 	CU_add_test(s, "the second SIGINT", test_interrupted_twice);
 	CU_add_test(s, "SIGINT before the command runs", test_interrupted_early);
 	CU_add_test(s, "a sandbox that vanishes", test_vanished);
