@@ -20,6 +20,7 @@
 #include "ipc/json.h"
 #include "ipc/log.h"
 #include "ipc/session.h"
+#include "ipc/standard.h"
 #include "jail/jail.h"
 #include "supervisor/audit_log.h"
 #include "supervisor/profiles.h"
@@ -231,6 +232,8 @@ main(int argc, char **argv)
 		code = id != NULL ? audit_id(id, options_has(&o, OPT_JSON))
 				  : verify_log(log, options_has(&o, OPT_JSON));
 out:
+	if (standard_end() < 0 && code == HOLDS)
+		code = UNKNOWN;
 	options_clear(&o);
 	return code;
 }

@@ -192,7 +192,9 @@ relay(struct run *r, struct gondolin_exec *x, bool quiet)
 	gondolin_exec_free(x);
 	if (end == GONDOLIN_FOREGROUND_DETACHED)
 		return detached(r);
-	if (result.lost)
+	if (end == GONDOLIN_FOREGROUND_FAILED)
+		log_line("gondolin: %s", result.message);
+	else if (result.lost)
 		return lost(r, &result);
 	if (result.refused && quiet)
 		return -ENOENT;

@@ -241,6 +241,7 @@ enum gondolin_foreground_end {
 	GONDOLIN_FOREGROUND_ENDED,
 	GONDOLIN_FOREGROUND_DETACHED,  /* Ctrl-] on a terminal: it goes on */
 	GONDOLIN_FOREGROUND_ABANDONED, /* the user pressed Ctrl-C again, or stdout's reader left */
+	GONDOLIN_FOREGROUND_FAILED,    /* descriptor 0, 1 or 2 failed, a full disk for one: 125 */
 };
 
 /*
@@ -249,6 +250,9 @@ enum gondolin_foreground_end {
  * one before the command runs, abandons it.  Where the command has a terminal and descriptor 0 is
  * one, that is in raw mode meanwhile, follows changes of size, and is restored on every way out;
  * Ctrl-] detaches.  The signal mask and dispositions are restored before it returns.
+ *
+ * Where a descriptor cannot be read or written the command is not left to go on without it: that is
+ * GONDOLIN_FOREGROUND_FAILED, result->message says why, and gondolin_exec_free() ends the command.
  */
 enum gondolin_foreground_end
 gondolin_exec_relay(struct gondolin_exec *exec, struct gondolin_result *result);

@@ -27,11 +27,12 @@ end_open(struct pump_end *e, int fd, bool shared, int flags)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
 	e->socket = S_ISSOCK(st.st_mode);
+	e->terminal = S_ISCHR(st.st_mode) && isatty(fd) == 1;
 	if (!shared) {
 		client_non_blocking(fd);
 		return;
 	}
-	if (!S_ISFIFO(st.st_mode) && !(S_ISCHR(st.st_mode) && isatty(fd)))
+	if (!S_ISFIFO(st.st_mode) && !e->terminal)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -131,6 +132,13 @@ run_splice(struct pump *p)
 	return true;
 }
 
+/* EIO is how a terminal says that it was hung up; a socket's peer may leave as it likes. */
+static bool
+has_left(const struct pump_end *e, int error)
+{
+	return error == EPIPE || e->socket || (e->terminal && error == EIO);
+}
+
 static void
 flush_buffer(struct pump *p)
 {
@@ -142,6 +150,8 @@ flush_buffer(struct pump *p)
 				   : write(p->sink.fd, p->buffer + p->start, p->end - p->start);
 		if (n < 0) {
 			p->broken = !is_transient(errno);
+			if (p->broken && !has_left(&p->sink, errno))
+				p->error = errno;
 			return;
 		}
 		p->start += (size_t)n;
@@ -178,8 +188,10 @@ fill_buffer(struct pump *p)
 	n = p->source.socket ? recv(p->source.fd, to, room, MSG_DONTWAIT)
 			     : read(p->source.fd, to, room);
 	if (n <= 0) {
-		/* EIO is how a terminal says that it was hung up. */
 		p->ended = n == 0 || !is_transient(errno);
+		/* EBADF: open for writing alone, as nohup(1) has it. */
+		if (n < 0 && p->ended && errno != EBADF && !has_left(&p->source, errno))
+			p->error = errno;
 		return false;
 	}
 	length = (size_t)n;

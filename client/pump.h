@@ -20,6 +20,7 @@
 struct pump_end {
 	int fd; /* -1 = closed, or none */
 	bool socket;
+	bool terminal;
 	bool ours; /* closed with the pump */
 };
 
@@ -29,6 +30,7 @@ struct pump {
 	bool awaits_sink;  /* splice only: the sink was full when last tried */
 	bool ended;        /* the source is at its end */
 	bool broken;       /* the sink's reader is gone, or it failed */
+	int error;         /* why an end failed; 0 also where a reader or a terminal left */
 	int escape;        /* a byte that ends the source when it comes; -1 = none */
 	bool escaped;      /* it came */
 	uint8_t *buffer;   /* made when needed */

@@ -54,6 +54,23 @@ abandon(struct relay *r, int signal)
 	r->x->result.signal = signal;
 }
 
+/* What the command says does not arrive, or what it is told is cut: it is not to go on so. */
+static void
+fail(struct relay *r, int stream, int error)
+{
+	struct gondolin_result *result = &r->x->result;
+
+	r->done = true;
+	r->end = GONDOLIN_FOREGROUND_FAILED;
+	*result = (struct gondolin_result){.exit_code = GONDOLIN_EXIT_FAILED};
+	snprintf(result->message, sizeof(result->message),
+	    "%s cannot be %s: %s; the command was ended",
+	    stream == 0   ? "stdin"
+	    : stream == 1 ? "stdout"
+			  : "stderr",
+	    stream == 0 ? "read" : "written", strerror(error));
+}
+
 static void
 on_forward(struct relay *r, int signal)
 {
@@ -70,6 +87,12 @@ now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool
+was_interrupted(const struct relay *r)
+{
+	return r->interrupted != 0 && now_ms() - r->interrupted < AGAIN_MS;
 }
 
 static void
@@ -89,12 +112,6 @@ on_hangup(struct relay *r, int signal)
 {
 	on_forward(r, signal);
 	r->hangup = now_ms();
-}
-
-static bool
-was_interrupted(const struct relay *r)
-{
-	return r->interrupted != 0 && now_ms() - r->interrupted < AGAIN_MS;
 }
 
 static void
@@ -254,7 +271,9 @@ run_input(struct relay *r)
 
 	if (is_ready(r, 0))
 		pump_run(p);
-	if (p->escaped)
+	if (p->error != 0)
+		fail(r, 0, p->error);
+	else if (p->escaped)
 		on_escape(r);
 	else if (pump_is_done(p) || r->x->state == GONDOLIN_EXEC_ENDED) {
 		pump_close(p);
@@ -278,9 +297,11 @@ run_output(struct relay *r, int i)
 		pump_run(p);
 	if (!p->broken || gondolin_exec_stream(r->x, i) < 0)
 		return;
+	if (p->error != 0)
+		fail(r, i, p->error);
 	pump_close(p);
 	gondolin_exec_close_stream(r->x, i);
-	if (r->x->tty)
+	if (r->x->tty && !r->done)
 		abandon(r, SIGPIPE);
 }
 
@@ -353,7 +374,7 @@ relay(struct gondolin_exec *x, bool detachable, struct gondolin_result *result)
 		snprintf(
 		    x->result.message, sizeof(x->result.message), "signalfd: %s", strerror(-rc));
 		*result = x->result;
-		return GONDOLIN_FOREGROUND_ABANDONED;
+		return GONDOLIN_FOREGROUND_FAILED;
 	}
 	r.terminal = isatty(STDIN_FILENO) == 1;
 	open_output(&r);
@@ -382,6 +403,7 @@ gondolin_foreground(int control, const struct gondolin_exec_options *options)
 	struct gondolin_exec_options o = *options;
 	struct gondolin_result result;
 	struct gondolin_error error;
+	enum gondolin_foreground_end end;
 	struct gondolin_exec *x;
 
 	o.tty = o.tty && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
@@ -392,9 +414,9 @@ gondolin_foreground(int control, const struct gondolin_exec_options *options)
 		log_line("gondolin: %s", error.message);
 		return GONDOLIN_EXIT_FAILED;
 	}
-	relay(x, false, &result);
+	end = relay(x, false, &result);
 	gondolin_exec_free(x);
-	if (result.refused)
+	if (result.refused || end == GONDOLIN_FOREGROUND_FAILED)
 		log_line("gondolin: %s", result.message);
 	return result.exit_code;
 }

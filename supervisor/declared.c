@@ -2,12 +2,12 @@
 /* The declared policy: processes, their profiles, edges, and how limits are held. */
 #include "supervisor/declared.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ipc/json.h"
+#include "ipc/standard.h"
 #include "supervisor/edges.h"
 #include "supervisor/guard.h"
 #include "supervisor/identity.h"
@@ -184,5 +184,5 @@ declared_print(const struct config *c, bool json)
 		print_json(c);
 	else
 		print_text(c);
-	return fflush(stdout) == 0 ? 0 : -errno;
+	return standard_end();
 }

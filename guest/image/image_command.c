@@ -497,10 +497,6 @@ run_command(const struct command *c, int argc, char **argv)
 		return failed(error);
 	code = c->run(&store, &a);
 	image_store_close(&store);
-	if (fflush(stdout) != 0 && code == EXIT_SUCCESS) {
-		log_line("gondolin image: writing the answer: %s", strerror(errno));
-		code = EXIT_FAILURE;
-	}
 	return code;
 }
 

@@ -2,6 +2,7 @@
 """What goes wrong: each gets one line that says what to do, code 125, and leaves nothing behind."""
 import errno
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -272,6 +273,40 @@ class Host(Case):
         self.assertNotEqual(r.code, 0)
         self.assert_one_line(r.err, "the disk is full", folder, "GONDOLIN_IMAGE_DIR")
         self.assertEqual(os.listdir(os.path.join(folder, "objects")), [])
+
+    def test_output_that_cannot_be_written(self):
+        """What the command said and nobody got is no success, nor is input that cannot be read: it ends there."""
+        words = ("gondolin", "exec", "--image", "mini", "--memory", "192M", "--", "sh", "-c", ENDLESS)
+        path = harness.write_config(BASE + f'command = {{"sh", "-c", "{ENDLESS}"}}\n')
+        with open("/dev/full", "wb") as full:
+            for argv in (words, ("gondolin-supervisor", "--config", path)):
+                r = run(*argv, stdout=full)
+                self.assertEqual(r.code, 125, r)
+                self.assert_one_line(r.err, "stdout", "No space left on device")
+            for argv in (("gondolin", "list", "--json"), ("gondolin", "help"), ("gondolin", "image", "ls"),
+                         ("gondolin-supervisor", "--help"), ("gondolin-supervisor", "--config", path, "--audit")):
+                r = run(*argv, stdout=full)
+                self.assertNotEqual(r.code, 0)
+                self.assert_one_line(r.err, "stdout", "No space left on device")
+        folder = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        r = run(*words, stdin=folder)
+        self.assertEqual(r.code, 125, r)
+        self.assert_one_line(r.err, "stdin", "Is a directory")
+
+    def test_limits_of_the_process(self):
+        """Few descriptors, and files that may not grow: a line, whatever it was that failed."""
+        path = harness.write_config('image = "mini"\nvm { memory = "2G" }\n')
+        r = run("gondolin-supervisor", "--config", path, preexec_fn=lambda:
+                resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+        self.refuse(r, "qemu", "a smaller vm { memory }")
+        path = harness.write_config(BASE + 'command = {"true"}\n')
+        for number, limit, words in ((resource.RLIMIT_FSIZE, 4, ["session directory", "File too large"]),
+                                     (resource.RLIMIT_FSIZE, 8192, ["overlay", "File too large"]),
+                                     (resource.RLIMIT_NOFILE, 200, ["at most 200 open files", "ulimit -n"])):
+            with self.subTest(limit=limit):
+                self.refuse(run("gondolin-supervisor", "--config", path, preexec_fn=lambda n=number, v=limit:
+                                resource.setrlimit(n, (v, v))), *words)
 
     def test_no_room_for_the_audit_log(self):
         """What cannot be recorded does not happen: the sandbox ends when its log is full."""
