@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/transfer.h"
@@ -56,15 +58,24 @@ gondolin_copy_in(struct gondolin_session *session, const char *host_path, const 
 	struct transfer t;
 	struct tar_sink sink = {.write = write_to_guest, .ctx = &t};
 	int dir = -1, rc;
+	struct stat st;
 
 	rc = check_guest_path(guest_path, error);
 	if (rc < 0)
 		return rc;
 	rc = tar_open_source(host_path, &dir, name);
-	if (rc == 0 && faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (rc == 0 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		rc = -errno;
 	if (rc < 0) {
 		client_fail(error, rc, "%s: %s", host_path, strerror(-rc));
+		goto out;
+	}
+	/* Left out within a tree, but not where it is all that was asked for. */
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
+		rc = client_fail(error, -EINVAL,
+		    "%s: a device, fifo or socket is not copied; pipe what it holds through "
+		    "gondolin exec",
+		    host_path);
 		goto out;
 	}
 	rc = transfer_start(&t, session, TAR_IN, guest_path, error);
@@ -158,7 +169,7 @@ gondolin_tar_out(
 {
 	struct transfer t;
 	struct tar_sink sink = tar_sink_fd(&fd);
-	char block[BLOCK];
+	char block[BLOCK], why[TAR_WHY_MAX] = "";
 	ssize_t n = 0;
 	int rc;
 
@@ -169,5 +180,7 @@ gondolin_tar_out(
 		return rc;
 	while (rc == 0 && (n = transfer_read(&t, block, sizeof(block))) > 0)
 		rc = sink.write(sink.ctx, block, (size_t)n);
-	return transfer_end(&t, n < 0 ? (int)n : rc, NULL, error);
+	if (rc < 0)
+		snprintf(why, sizeof(why), "the archive cannot be written: %s", strerror(-rc));
+	return transfer_end(&t, n < 0 ? (int)n : rc, why, error);
 }

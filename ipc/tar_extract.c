@@ -234,10 +234,18 @@ extract_directory(struct extraction *x, const char *base)
 	return 0;
 }
 
-/* What is in the way goes, but no directory. */
+/*
+ * What is in the way goes, but no directory, and nothing that stands for something else: root may
+ * have said /dev/null.
+ */
 static int
 clear_way(struct extraction *x, const char *base)
 {
+	struct stat st;
+
+	if (fstatat(x->parent, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+	    !S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode))
+		return fail(x, EEXIST, x->path, "a device, fifo or socket is not replaced");
 	if (unlinkat(x->parent, base, 0) < 0 && errno != ENOENT)
 		return fail(x, errno, x->path, "cannot replace");
 	return 0;

@@ -168,7 +168,12 @@ class Cp(OneSandbox):
         self.refuse(self.host("file"), self.host("other"), "guest")
         self.refuse(self.host("file"), self.box.id + ":relative", "absolute")
         self.refuse(self.guest("/etc/passwd"), self.host("no", "such"), "no")
-        self.assertEqual(sorted(os.listdir(self.place)), ["file", "link"])
+        os.mkfifo(self.host("fifo"))
+        self.own()
+        self.refuse(self.guest("/etc/passwd"), self.host("fifo"), "fifo", "not replaced")
+        self.refuse(self.host("fifo"), self.guest("/root/x"), "fifo", "not copied")
+        self.assertTrue(stat.S_ISFIFO(os.stat(self.host("fifo")).st_mode))
+        self.assertEqual(sorted(os.listdir(self.place)), ["fifo", "file", "link"])
 
     def test_host_link_is_not_followed_by_what_comes_out(self):
         """A name in the guest's tree cannot lead through a link that lies at the destination."""
