@@ -23,7 +23,7 @@
 
 /*
  * Tells the agent why the command does not run, and ends.  `code` is for the host (the errno of the
- * program itself, EINVAL for what surrounds it), `cause` for the text.
+ * program itself, EINVAL for what surrounds it), `cause` for the text; 0 = that says it all.
  */
 static void __attribute__((noreturn, format(printf, 4, 5)))
 refuse(int status_fd, int code, int cause, const char *format, ...)
@@ -36,7 +36,8 @@ refuse(int status_fd, int code, int cause, const char *format, ...)
 	vsnprintf(f.message, sizeof(f.message), format, ap);
 	va_end(ap);
 	n = strlen(f.message);
-	snprintf(f.message + n, sizeof(f.message) - n, ": %s", strerror(cause));
+	if (cause != 0)
+		snprintf(f.message + n, sizeof(f.message) - n, ": %s", strerror(cause));
 	/* Below PIPE_BUF and into an empty pipe: whole or not at all. */
 	if (write(status_fd, &f, sizeof(f)) < 0)
 		_exit(126);
@@ -225,7 +226,7 @@ spawn_become(const struct spawn_request *r, int status_fd, void **memory)
 		refuse(status_fd, EINVAL, errno, "session");
 	rc = user_find(&user_files_system, r->user, &u);
 	if (rc == -ENOENT)
-		refuse(status_fd, EINVAL, -rc, "user %.64s", r->user);
+		refuse(status_fd, EINVAL, 0, "the guest has no user %.64s", r->user);
 	if (rc < 0)
 		refuse(status_fd, EINVAL, -rc, "the guest's users");
 	if (r->tty)
