@@ -61,6 +61,8 @@ main(void)
 	    {"quotas", quota_tests},
 	    {"host", host_tests},
 	    {"providers", provider_tests},
+	    {"hide", hide_tests},
+	    {"cow", cow_tests},
 	};
 	const struct test_row *row;
 	CU_pSuite suite;

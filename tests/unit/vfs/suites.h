@@ -12,6 +12,8 @@ extern const struct test_row wire_tests[];
 extern const struct test_row server_tests[];
 extern const struct test_row host_tests[];
 extern const struct test_row provider_tests[];
+extern const struct test_row hide_tests[];
+extern const struct test_row cow_tests[];
 extern const struct test_row quota_tests[];
 
 /* Makes an empty directory for one test, of which fd is open / removes it with all that is in it.

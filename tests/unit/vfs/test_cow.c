@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copy on write. */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/vfs/guest.h"
+#include "tests/unit/vfs/suites.h"
+#include "tests/unit/vfs/trees.h"
+#include "vfsd/provider_cow.h"
+
+struct seen {
+	char text[512];
+	size_t used;
+};
+
+/* "-" before a name that is gone. */
+static int
+note_upper(void *ctx, const char *path, const struct vfs_entry *e)
+{
+	struct seen *s = ctx;
+	bool gone = S_ISLNK(e->attr.mode) && e->attr.size == strlen(COW_MARK);
+
+	s->used += (size_t)snprintf(
+	    s->text + s->used, sizeof(s->text) - s->used, "%s%s ", gone ? "-" : "", path);
+	return 0;
+}
+
+static void
+test_cow(void)
+{
+	struct vfs_provider *low = tree_with_secrets(), *p = tree_cow(low, tree_memory(TREE_BYTES));
+	struct fuse_entry_out conf, e;
+	char names[256], text[32];
+	struct seen seen = {.used = 0};
+	struct guest g;
+	uint64_t d, fh;
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &conf), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "key", &e), 0);
+	CU_ASSERT_EQUAL(guest_open_file(&g, e.nodeid, O_RDONLY, &fh), 0);
+	CU_ASSERT_EQUAL(guest_put(&g, conf.nodeid, "key", "changed"), 0);
+	CU_ASSERT_EQUAL(guest_read(&g, e.nodeid, fh, 0, text, sizeof(text)), 7);
+	CU_ASSERT_EQUAL(guest_release(&g, e.nodeid, fh), 0);
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "plain"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "plain", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_list(&g, conf.nodeid, false, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, ".env key ");
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "new", "file"), 0);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "new", 1, "alias", 0), 0);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, ".env", 1, "env", 0), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, 1, "env", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "secret");
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "conf", 1, "c", 0), -EXDEV);
+	CU_ASSERT_EQUAL(vfs_cow_walk(p, 8, note_upper, &seen), 0);
+	CU_ASSERT_STRING_EQUAL(seen.text, "conf conf/key -conf/plain alias env -.env ");
+	CU_ASSERT_EQUAL(vfs_cow_walk(p, 1, note_upper, &seen), -ELOOP);
+	/* Removed and made again: nothing of the old one shows. */
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, ".env"), 0);
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "key"), 0);
+	CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "conf"), 0);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, 1, "conf", 0700, &d), 0);
+	CU_ASSERT_EQUAL(guest_list(&g, d, true, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "");
+	CU_ASSERT_EQUAL(guest_put(&g, d, "plain", "other"), 0);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "conf", 1, "c", 0), 0);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "c", 1, "conf", 0), 0);
+	CU_ASSERT_EQUAL(guest_list(&g, d, false, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "plain ");
+	/* The marks are nobody's to forge. */
+	CU_ASSERT_EQUAL(guest_symlink(&g, 1, "mark", COW_MARK), -EPERM);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, 1, COW_OPAQUE_NAME, 0700, NULL), -EPERM);
+	guest_close(&g);
+	/* And the lower tree is what it was. */
+	guest_open(&g, low, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &conf), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, conf.nodeid, "key", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "secret");
+	CU_ASSERT_EQUAL(guest_list(&g, 1, false, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, ".env alias conf ");
+	guest_close(&g);
+	p->ops->free(p);
+}
+
+/* Holes cost the guest next to nothing, and who reads the archive their time. */
+static void
+test_cow_holes(void)
+{
+	struct vfs_provider *p = tree_cow(tree_memory(TREE_BYTES), tree_memory(TREE_BYTES));
+	struct fuse_setattr_in set = {.valid = FATTR_SIZE};
+	struct fuse_entry_out e;
+	struct guest g;
+	struct stat st;
+	int fd = memfd_create("archive", MFD_CLOEXEC), i;
+
+	guest_open(&g, p, NULL);
+	for (i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(guest_put(&g, 1, i == 0 ? "a" : "b", "data"), 0);
+		CU_ASSERT_EQUAL(guest_lookup(&g, 1, i == 0 ? "a" : "b", &e), 0);
+		set.size = COW_EXPORT_HOLES_MAX / 2 + 8192;
+		CU_ASSERT_EQUAL(
+		    guest_call(&g, FUSE_SETATTR, e.nodeid, &set, sizeof(set), NULL, NULL), 0);
+		CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+		CU_ASSERT_EQUAL(vfs_cow_export(p, fd), i == 0 ? 0 : -EFBIG);
+		CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+		CU_ASSERT_TRUE(st.st_blocks < 1024);
+	}
+	guest_close(&g);
+	p->ops->free(p);
+	close(fd);
+}
+
+const struct test_row cow_tests[] = {
+    {"changes", test_cow},
+    {"holes of an archive", test_cow_holes},
+    {NULL, NULL},
+};

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hidden names. */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/vfs/guest.h"
+#include "tests/unit/vfs/suites.h"
+#include "tests/unit/vfs/trees.h"
+#include "vfsd/glob.h"
+
+static void
+test_globs(void)
+{
+	static const struct {
+		const char *pattern, *name;
+		bool fits;
+	} rows[] = {
+	    {".env", ".env", true},
+	    {".env", ".ENV", true},
+	    {".env", ".env2", false},
+	    {"*", "", true},
+	    {"*.pem", "a.pem", true},
+	    {"*.pem", ".pem", true},
+	    {"*.pem", "a.pem.txt", false},
+	    {"a*b*c", "aXXbYYc", true},
+	    {"a*b*c", "aXXbYY", false},
+	    {"?x", "ax", true},
+	    {"?x", "x", false},
+	    {"id_[rd]sa", "id_rsa", true},
+	    {"id_[!rd]sa", "id_rsa", false},
+	    {"[a-c]1", "b1", true},
+	    {"[a-c]1", "d1", false},
+	    {"[]x]", "]", true},
+	    {"[x", "[x", true},
+	    {"\\*", "*", true},
+	    {"\\*", "a", false},
+	    {"**a", "bba", true},
+	};
+	char name[256] = {0};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool fits = vfs_glob(
+		    rows[i].pattern, strlen(rows[i].pattern), rows[i].name, strlen(rows[i].name));
+
+		if (fits != rows[i].fits)
+			CU_FAIL(rows[i].pattern);
+		CU_ASSERT_EQUAL(fits, rows[i].fits);
+	}
+	/* No pattern takes longer than the product of the lengths. */
+	memset(name, 'a', 255);
+	CU_ASSERT_FALSE(vfs_glob("*a*a*a*a*a*a*a*a*a*a*a*a*a*b", 28, name, 255));
+}
+
+static void
+test_hidden(void)
+{
+	struct vfs_provider *p = tree_hide(tree_with_secrets(), 0, ".env", "/conf/key");
+	struct fuse_entry_out e, conf, plain;
+	char names[256], text[16];
+	struct guest g;
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, ".env", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, ".Env", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "alias", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &conf), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "key", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, ".env", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_get(&g, conf.nodeid, "plain", text, sizeof(text)), 0);
+	CU_ASSERT_EQUAL(guest_list(&g, 1, false, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "conf ");
+	CU_ASSERT_EQUAL(guest_list(&g, conf.nodeid, true, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "plain ");
+	/* Nothing is made over it, moved onto it, removed, or uncovered by moving what is around.
+	 */
+	CU_ASSERT_EQUAL(guest_put(&g, 1, ".env", "mine"), -EACCES);
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "alias", "mine"), -EACCES);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, conf.nodeid, "key", 0700, NULL), -EACCES);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "plain", &plain), 0);
+	CU_ASSERT_EQUAL(guest_link(&g, plain.nodeid, 1, ".env"), -EACCES);
+	CU_ASSERT_EQUAL(guest_rename(&g, conf.nodeid, "plain", 1, ".env", 0), -EACCES);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, ".env", 1, "seen", 0), -ENOENT);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "alias", 1, "seen", 0), -EACCES);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "conf", 1, "other", 0), -EACCES);
+	CU_ASSERT_EQUAL(guest_unlink(&g, 1, ".env"), -ENOENT);
+	CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "conf"), -ENOTEMPTY);
+	/* The same name elsewhere is nobody's secret. */
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "key", "mine"), 0);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
+static void
+test_scratch(void)
+{
+	struct vfs_provider *low = tree_with_secrets(),
+			    *p = tree_hide(low, TREE_BYTES, "conf", ".env");
+	char names[256], text[16];
+	struct fuse_entry_out e;
+	struct guest g;
+	uint64_t d;
+
+	vfs_node_ref(low->ops->root(low));
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &e), -ENOENT);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, 1, "conf", 0755, &d), 0);
+	CU_ASSERT_EQUAL(guest_put(&g, d, "key", "mine"), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, d, "key", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "mine");
+	CU_ASSERT_EQUAL(guest_put(&g, d, ".env", "mine too"), 0);
+	CU_ASSERT_EQUAL(guest_list(&g, 1, true, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "conf ");
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "f", "x"), 0);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "f", d, "f", 0), -EXDEV);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "conf", 1, "shown", 0), -EXDEV);
+	CU_ASSERT_EQUAL(guest_unlink(&g, d, "key"), 0);
+	CU_ASSERT_EQUAL(guest_unlink(&g, d, ".env"), 0);
+	CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "conf"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &e), -ENOENT);
+	guest_close(&g);
+	vfs_node_put(low->ops->root(low));
+	p->ops->free(p);
+}
+
+const struct test_row hide_tests[] = {
+    {"globs", test_globs},
+    {"hidden names", test_hidden},
+    {"hidden names with a copy of the guest's own", test_scratch},
+    {NULL, NULL},
+};
