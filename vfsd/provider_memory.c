@@ -64,17 +64,26 @@ place_behind(const struct memory_node *dir, uint64_t cookie)
 	return low;
 }
 
-/* Drops the places whose names are gone. */
+/* Drops the places whose names are gone, and the room that nobody pays for any more. */
 static void
 compact(struct memory_node *dir)
 {
-	uint64_t i, kept = 0;
+	uint64_t i, kept = 0, capacity;
+	struct memory_place *places;
 
 	for (i = 0; i < dir->u.dir.n_places; i++) {
 		if (dir->u.dir.places[i].entry != NULL)
 			dir->u.dir.places[kept++] = dir->u.dir.places[i];
 	}
 	dir->u.dir.n_places = kept;
+	capacity = kept > PLACES_FIRST / 2 ? kept * 2 : PLACES_FIRST;
+	if (capacity >= dir->u.dir.capacity)
+		return;
+	places = reallocarray(dir->u.dir.places, capacity, sizeof(*places));
+	if (places == NULL)
+		return;
+	dir->u.dir.places = places;
+	dir->u.dir.capacity = capacity;
 }
 
 static int

@@ -10,6 +10,7 @@
 #include "tests/unit/vfs/suites.h"
 #include "tests/unit/vfs/trees.h"
 #include "vfsd/layer_readonly.h"
+#include "vfsd/memory_internal.h"
 #include "vfsd/provider_memory.h"
 
 /* ---- The same for all ---- */
@@ -209,6 +210,31 @@ test_memory_caps(void)
 	p->ops->free(p);
 }
 
+/* Names that are gone cost nothing, and take no memory. */
+static void
+test_memory_names(void)
+{
+	struct vfs_provider *p = tree_memory(TREE_BYTES);
+	const struct memory_node *dir = (struct memory_node *)p->ops->root(p);
+	struct guest g;
+	char name[16];
+	uint64_t i;
+
+	guest_open(&g, p, NULL);
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "n%llu", (unsigned long long)i);
+		CU_ASSERT_EQUAL(guest_symlink(&g, 1, name, "x"), 0);
+	}
+	CU_ASSERT(dir->u.dir.capacity >= 1000);
+	while (i-- > 0) {
+		snprintf(name, sizeof(name), "n%llu", (unsigned long long)i);
+		CU_ASSERT_EQUAL(guest_unlink(&g, 1, name), 0);
+		CU_ASSERT(dir->u.dir.capacity <= 8 + i * 4);
+	}
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 static void
 test_memory_sparse(void)
 {
@@ -270,6 +296,7 @@ const struct test_row provider_tests[] = {
     {"content", test_content},
     {"extended attributes", test_xattrs},
     {"memory: caps", test_memory_caps},
+    {"memory: names that are gone", test_memory_names},
     {"memory: sparse files", test_memory_sparse},
     {"read-only", test_readonly},
     {NULL, NULL},
