@@ -63,12 +63,16 @@ kill_privilege(struct memory_node *n)
 		n->mode &= ~(uint32_t)S_ISGID;
 }
 
+/* What was allocated beyond the end goes as well, unless the file grows. */
 static void
 resize(struct memory *m, struct memory_node *n, uint64_t size)
 {
-	if (size < n->size)
-		memory_zero(&n->u.data, &m->budget, size,
-		    (n->size + MEMORY_PAGE - 1) / MEMORY_PAGE * MEMORY_PAGE);
+	const uint64_t pages = (size + MEMORY_PAGE - 1) / MEMORY_PAGE;
+
+	if (size <= n->size) {
+		memory_zero(&n->u.data, &m->budget, size, pages * MEMORY_PAGE);
+		memory_pages_free(&n->u.data, &m->budget, pages, UINT64_MAX);
+	}
 	n->size = size;
 	n->mtime = n->ctime = memory_now();
 }

@@ -255,6 +255,33 @@ test_memory_sparse(void)
 	p->ops->free(p);
 }
 
+/* Room beyond the end comes back with a truncation. */
+static void
+test_memory_allocated(void)
+{
+	struct fuse_fallocate_in in = {.mode = FALLOC_FL_KEEP_SIZE, .length = TREE_BYTES / 2};
+	struct fuse_setattr_in set = {.valid = FATTR_SIZE, .size = 3};
+	struct vfs_provider *p = tree_memory(TREE_BYTES);
+	uint64_t id, bytes, inodes;
+	struct guest g;
+	char text[8];
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_create(&g, 1, "f", O_RDWR, 0600, &id, &in.fh), 0);
+	CU_ASSERT_EQUAL(guest_write(&g, id, in.fh, 0, "text", 4), 4);
+	CU_ASSERT_EQUAL(guest_call(&g, FUSE_FALLOCATE, id, &in, sizeof(in), NULL, NULL), 0);
+	vfs_memory_usage(p, &bytes, &inodes);
+	CU_ASSERT(bytes > TREE_BYTES / 2);
+	CU_ASSERT_EQUAL(guest_call(&g, FUSE_SETATTR, id, &set, sizeof(set), NULL, NULL), 0);
+	vfs_memory_usage(p, &bytes, &inodes);
+	/* The page that is left, and the tables above it. */
+	CU_ASSERT(bytes < 6 * MEMORY_PAGE);
+	CU_ASSERT_EQUAL(guest_read(&g, id, in.fh, 0, text, sizeof(text)), 3);
+	CU_ASSERT_EQUAL(memcmp(text, "tex", 3), 0);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 /* ---- Read-only ---- */
 
 static void
@@ -298,6 +325,7 @@ const struct test_row provider_tests[] = {
     {"memory: caps", test_memory_caps},
     {"memory: names that are gone", test_memory_names},
     {"memory: sparse files", test_memory_sparse},
+    {"memory: room beyond the end", test_memory_allocated},
     {"read-only", test_readonly},
     {NULL, NULL},
 };
