@@ -222,3 +222,10 @@ vfs_pass_where(struct vfs_provider *p, struct vfs_node *node, const char **name)
 	p = owner(p, node);
 	return p->ops->where(p, node, name);
 }
+
+const void *
+vfs_pass_identity(struct vfs_provider *p, const struct vfs_node *node)
+{
+	p = owner(p, node);
+	return p->ops->identity(p, node);
+}

@@ -62,5 +62,6 @@ int vfs_pass_setxattr(struct vfs_provider *p, struct vfs_node *node, const char 
     const void *value, size_t size, int flags);
 int vfs_pass_removexattr(struct vfs_provider *p, struct vfs_node *node, const char *name);
 struct vfs_node *vfs_pass_where(struct vfs_provider *p, struct vfs_node *node, const char **name);
+const void *vfs_pass_identity(struct vfs_provider *p, const struct vfs_node *node);
 
 #endif

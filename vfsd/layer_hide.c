@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "vfsd/glob.h"
+#include "vfsd/hide_files.h"
 #include "vfsd/layer.h"
 #include "vfsd/merge.h"
 #include "vfsd/provider_memory.h"
@@ -37,8 +38,7 @@ struct hide {
 	struct vfs_hide_config config;
 	struct pattern *patterns;
 	size_t n_patterns;
-	struct vfs_node **files; /* met under hidden names, with a reference each */
-	size_t n_files;
+	struct hide_files files;
 	struct vfs_provider *memory; /* scratch only */
 	struct scratch *scratches;
 	uint64_t n_scratches;
@@ -129,16 +129,14 @@ is_on_the_way(struct hide *h, struct vfs_node *dir, const char *name)
 	return false;
 }
 
+/* True for a name that leads to a file which was met under a hidden one. */
 static bool
-is_hidden_file(const struct hide *h, const struct vfs_node *node)
+is_hidden_file(const struct hide *h, const struct vfs_entry *e)
 {
-	size_t i;
+	struct vfs_provider *lower = lower_of(h);
 
-	for (i = 0; i < h->n_files; i++) {
-		if (h->files[i] == node)
-			return true;
-	}
-	return false;
+	return !is_mine(h, e->node) &&
+	       hide_files_has_file(&h->files, lower->ops->identity(lower, e->node));
 }
 
 /* Remembers which file a hidden name is now. */
@@ -148,12 +146,9 @@ meet(struct hide *h, struct vfs_node *dir, const char *name)
 	struct vfs_provider *lower = lower_of(h);
 	struct vfs_entry e;
 
-	if (h->n_files >= HIDE_FILES_MAX || lower->ops->lookup(lower, dir, name, &e) != 0)
-		return;
-	if (is_hidden_file(h, e.node))
-		vfs_node_put(e.node);
-	else
-		h->files[h->n_files++] = e.node;
+	if (lower->ops->lookup(lower, dir, name, &e) == 0)
+		hide_files_add(
+		    &h->files, e.node, lower->ops->identity(lower, e.node), HIDE_FILES_MAX);
 }
 
 static void
@@ -280,7 +275,7 @@ hide_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, stru
 	error = place(h, dir, name, false, &where, &owner);
 	if (error == 0)
 		error = owner->ops->lookup(owner, where, name, out);
-	if (error == 0 && is_hidden_file(h, out->node)) {
+	if (error == 0 && is_hidden_file(h, out)) {
 		vfs_node_put(out->node);
 		tell(h, dir, name);
 		error = -ENOENT;
@@ -311,7 +306,7 @@ hide_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 		return error;
 	/* Another name of a hidden file would be opened here. */
 	if (where == dir && p->ops->lookup(p, dir, name, &e) == 0) {
-		bool hidden = is_hidden_file(h, e.node);
+		bool hidden = is_hidden_file(h, &e);
 
 		vfs_node_put(e.node);
 		if (hidden) {
@@ -361,7 +356,7 @@ may_move(struct hide *h, struct vfs_node *dir, const char *name)
 	if (error != 0)
 		return error == -ENOENT ? 0 : error;
 	directory = S_ISDIR(e.attr.mode);
-	error = is_hidden_file(h, e.node) ? -ENOENT : 0;
+	error = is_hidden_file(h, &e) ? -ENOENT : 0;
 	vfs_node_put(e.node);
 	if (error == 0 && directory && is_on_the_way(h, dir, name)) {
 		tell(h, dir, name);
@@ -480,7 +475,7 @@ keep_name(void *ctx, int phase, struct vfs_dirent *d)
 		meet(h, dir, name);
 		return false;
 	}
-	if (!own->with_entries && h->n_files == 0)
+	if (!own->with_entries && hide_files_empty(&h->files))
 		return true;
 	/* A name that is gone by now, or another name of a hidden file. */
 	if (hide_lookup(&h->layer.base, dir, name, &d->entry) != 0) {
@@ -532,15 +527,13 @@ hide_free(struct vfs_provider *p)
 		vfs_node_put(s->dir);
 		free(s);
 	}
-	for (i = 0; i < h->n_files; i++)
-		vfs_node_put(h->files[i]);
+	hide_files_clear(&h->files);
 	if (h->memory != NULL)
 		h->memory->ops->free(h->memory);
 	lower_of(h)->ops->free(lower_of(h));
 	for (i = 0; i < h->n_patterns; i++)
 		free(h->patterns[i].text);
 	free(h->patterns);
-	free(h->files);
 	free(h);
 }
 
@@ -585,6 +578,7 @@ static const struct vfs_provider_ops hide_ops = {
     .setxattr = vfs_pass_setxattr,
     .removexattr = vfs_pass_removexattr,
     .where = hide_where,
+    .identity = vfs_pass_identity,
 };
 
 /* Cuts a pattern into its parts. */
@@ -623,8 +617,7 @@ hide_fill(struct hide *h, const struct vfs_hide_config *config)
 	int error = 0;
 
 	h->patterns = calloc(config->n_patterns + 1, sizeof(*h->patterns));
-	h->files = calloc(HIDE_FILES_MAX, sizeof(struct vfs_node *));
-	if (h->patterns == NULL || h->files == NULL)
+	if (h->patterns == NULL)
 		return -ENOMEM;
 	for (i = 0; i < config->n_patterns && error == 0; i++, h->n_patterns++)
 		error = pattern_take(&h->patterns[i], config->patterns[i]);
@@ -646,12 +639,12 @@ vfs_hide_new(
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
+	hide_files_init(&h->files);
 	error = hide_fill(h, config);
 	if (error != 0) {
 		for (i = 0; i < config->n_patterns && h->patterns != NULL; i++)
 			free(h->patterns[i].text);
 		free(h->patterns);
-		free(h->files);
 		free(h);
 		return error;
 	}

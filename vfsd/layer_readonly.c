@@ -213,6 +213,7 @@ static const struct vfs_provider_ops readonly_ops = {
     .setxattr = refuse_setxattr,
     .removexattr = refuse_removexattr,
     .where = vfs_pass_where,
+    .identity = vfs_pass_identity,
 };
 
 int

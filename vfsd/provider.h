@@ -269,6 +269,12 @@ struct vfs_provider_ops {
 	 * without a name) and its name there.  For records and for layers that judge paths.
 	 */
 	struct vfs_node *(*where)(struct vfs_provider *p, struct vfs_node *node, const char **name);
+
+	/*
+	 * Stands for the file: the same for all its nodes, where names of one file have nodes of
+	 * their own, and another file's never while one of them is known and nothing was changed.
+	 */
+	const void *(*identity)(struct vfs_provider *p, const struct vfs_node *node);
 };
 
 /* The head of every provider. */
@@ -296,6 +302,14 @@ vfs_node_put(struct vfs_node *node)
 {
 	if (node != NULL && --node->refs == 0)
 		node->provider->ops->node_free(node->provider, node);
+}
+
+/* `identity` of providers that have one node for each file. */
+static inline const void *
+vfs_node_itself(struct vfs_provider *p, const struct vfs_node *node)
+{
+	(void)p;
+	return node;
 }
 
 /* The two names that every directory lists and nobody makes. */

@@ -414,6 +414,15 @@ cow_where(struct vfs_provider *p, struct vfs_node *node, const char **name)
 	return n->dir != NULL ? &n->dir->base : NULL;
 }
 
+static const void *
+cow_identity(struct vfs_provider *p, const struct vfs_node *node)
+{
+	const struct cow_node *n = (const struct cow_node *)node;
+
+	(void)p;
+	return n->upper != NULL ? n->upper : n->lower;
+}
+
 static void
 cow_free(struct vfs_provider *p)
 {
@@ -468,6 +477,7 @@ static const struct vfs_provider_ops cow_ops = {
     .setxattr = cow_setxattr,
     .removexattr = cow_removexattr,
     .where = cow_where,
+    .identity = cow_identity,
 };
 
 int

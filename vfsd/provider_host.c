@@ -415,6 +415,7 @@ static const struct vfs_provider_ops host_ops = {
     .setxattr = host_setxattr,
     .removexattr = host_removexattr,
     .where = host_where,
+    .identity = vfs_node_itself,
 };
 
 int

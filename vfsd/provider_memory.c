@@ -664,6 +664,7 @@ static const struct vfs_provider_ops memory_ops = {
     .setxattr = memory_setxattr,
     .removexattr = memory_removexattr,
     .where = memory_where,
+    .identity = vfs_node_itself,
 };
 
 int
