@@ -10,6 +10,16 @@ owner(struct vfs_provider *p, const struct vfs_node *node)
 	return l->route != NULL ? l->route(l, node) : l->lower;
 }
 
+/* The same for what the layer may refuse: sets *p and returns 0, or -errno. */
+static int
+pass(struct vfs_provider **p, struct vfs_node *node)
+{
+	struct vfs_layer *l = (struct vfs_layer *)*p;
+
+	*p = owner(*p, node);
+	return l->refuse != NULL ? l->refuse(l, node) : 0;
+}
+
 struct vfs_node *
 vfs_pass_root(struct vfs_provider *p)
 {
@@ -22,86 +32,97 @@ int
 vfs_pass_lookup(
     struct vfs_provider *p, struct vfs_node *dir, const char *name, struct vfs_entry *out)
 {
-	p = owner(p, dir);
-	return p->ops->lookup(p, dir, name, out);
+	int error = pass(&p, dir);
+
+	return error != 0 ? error : p->ops->lookup(p, dir, name, out);
 }
 
 int
 vfs_pass_getattr(
     struct vfs_provider *p, struct vfs_node *node, struct vfs_handle *h, struct vfs_attr *out)
 {
-	p = owner(p, node);
-	return p->ops->getattr(p, node, h, out);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->getattr(p, node, h, out);
 }
 
 int
 vfs_pass_setattr(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle *h,
     const struct vfs_change *change, struct vfs_attr *out)
 {
-	p = owner(p, node);
-	return p->ops->setattr(p, node, h, change, out);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->setattr(p, node, h, change, out);
 }
 
 ssize_t
 vfs_pass_readlink(struct vfs_provider *p, struct vfs_node *node, char *buffer, size_t size)
 {
-	p = owner(p, node);
-	return p->ops->readlink(p, node, buffer, size);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->readlink(p, node, buffer, size);
 }
 
 int
 vfs_pass_make(struct vfs_provider *p, struct vfs_node *dir, const char *name,
     const struct vfs_make *make, struct vfs_entry *out)
 {
-	p = owner(p, dir);
-	return p->ops->make(p, dir, name, make, out);
+	int error = pass(&p, dir);
+
+	return error != 0 ? error : p->ops->make(p, dir, name, make, out);
 }
 
 int
 vfs_pass_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
     const struct vfs_make *make, int flags, struct vfs_entry *out, struct vfs_handle **h)
 {
-	p = owner(p, dir);
-	return p->ops->create(p, dir, name, make, flags, out, h);
+	int error = pass(&p, dir);
+
+	return error != 0 ? error : p->ops->create(p, dir, name, make, flags, out, h);
 }
 
 int
 vfs_pass_tmpfile(struct vfs_provider *p, struct vfs_node *dir, const struct vfs_make *make,
     int flags, struct vfs_entry *out, struct vfs_handle **h)
 {
-	p = owner(p, dir);
-	return p->ops->tmpfile(p, dir, make, flags, out, h);
+	int error = pass(&p, dir);
+
+	return error != 0 ? error : p->ops->tmpfile(p, dir, make, flags, out, h);
 }
 
 int
 vfs_pass_link(struct vfs_provider *p, struct vfs_node *node, struct vfs_node *dir, const char *name,
     struct vfs_entry *out)
 {
-	p = owner(p, node);
-	return p->ops->link(p, node, dir, name, out);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->link(p, node, dir, name, out);
 }
 
 int
 vfs_pass_unlink(struct vfs_provider *p, struct vfs_node *dir, const char *name, bool directory)
 {
-	p = owner(p, dir);
-	return p->ops->unlink(p, dir, name, directory);
+	int error = pass(&p, dir);
+
+	return error != 0 ? error : p->ops->unlink(p, dir, name, directory);
 }
 
 int
 vfs_pass_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, struct vfs_node *to,
     const char *new, unsigned flags)
 {
-	p = owner(p, from);
-	return p->ops->rename(p, from, old, to, new, flags);
+	int error = pass(&p, from);
+
+	return error != 0 ? error : p->ops->rename(p, from, old, to, new, flags);
 }
 
 int
 vfs_pass_open(struct vfs_provider *p, struct vfs_node *node, int flags, struct vfs_handle **h,
     bool *unchanged)
 {
-	p = owner(p, node);
-	return p->ops->open(p, node, flags, h, unchanged);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->open(p, node, flags, h, unchanged);
 }
 
 void
@@ -167,8 +188,9 @@ vfs_pass_sync(struct vfs_provider *p, struct vfs_handle *h, bool data_only)
 int
 vfs_pass_opendir(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle **h)
 {
-	p = owner(p, node);
-	return p->ops->opendir(p, node, h);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->opendir(p, node, h);
 }
 
 int
@@ -190,30 +212,34 @@ ssize_t
 vfs_pass_getxattr(
     struct vfs_provider *p, struct vfs_node *node, const char *name, void *buffer, size_t size)
 {
-	p = owner(p, node);
-	return p->ops->getxattr(p, node, name, buffer, size);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->getxattr(p, node, name, buffer, size);
 }
 
 ssize_t
 vfs_pass_listxattr(struct vfs_provider *p, struct vfs_node *node, char *buffer, size_t size)
 {
-	p = owner(p, node);
-	return p->ops->listxattr(p, node, buffer, size);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->listxattr(p, node, buffer, size);
 }
 
 int
 vfs_pass_setxattr(struct vfs_provider *p, struct vfs_node *node, const char *name,
     const void *value, size_t size, int flags)
 {
-	p = owner(p, node);
-	return p->ops->setxattr(p, node, name, value, size, flags);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->setxattr(p, node, name, value, size, flags);
 }
 
 int
 vfs_pass_removexattr(struct vfs_provider *p, struct vfs_node *node, const char *name)
 {
-	p = owner(p, node);
-	return p->ops->removexattr(p, node, name);
+	int error = pass(&p, node);
+
+	return error != 0 ? error : p->ops->removexattr(p, node, name);
 }
 
 struct vfs_node *

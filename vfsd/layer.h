@@ -14,6 +14,9 @@ struct vfs_layer {
 	struct vfs_provider *lower; /* ended with the layer */
 	struct vfs_provider *(*route)(struct vfs_layer *l, const struct vfs_node *node); /* NULL:
 											  * lower */
+	/* -errno where nothing is to be done with a (first) node, 0 else; NULL: never.  Open files
+	 * and directories are not asked about. */
+	int (*refuse)(struct vfs_layer *l, struct vfs_node *node);
 };
 
 /* Each function of the provider's contract, passed on to where its (first) node belongs. */

@@ -139,6 +139,26 @@ is_hidden_file(const struct hide *h, const struct vfs_entry *e)
 	       hide_files_has_file(&h->files, lower->ops->identity(lower, e->node));
 }
 
+/*
+ * What the guest knew before the host gave it a hidden name, or put it below one, is out of its
+ * reach from then on.
+ */
+static int
+hide_refuse(struct vfs_layer *l, struct vfs_node *node)
+{
+	struct hide *h = (struct hide *)l;
+	struct vfs_provider *lower = lower_of(h);
+	const char *name;
+
+	if (hide_files_empty(&h->files) || is_mine(h, node))
+		return 0;
+	for (; node != NULL; node = lower->ops->where(lower, node, &name)) {
+		if (hide_files_has_node(&h->files, node))
+			return -ESTALE;
+	}
+	return 0;
+}
+
 /* Remembers which file a hidden name is now. */
 static void
 meet(struct hide *h, struct vfs_node *dir, const char *name)
@@ -232,19 +252,19 @@ scratch_make(struct hide *h, struct vfs_node *dir, int *error)
 
 /*
  * Where a name is to be made or changed: the lower directory, or the guest's own.  Sets *where and
- * *p; returns 0, or -EACCES for a hidden name.
+ * *p; returns 0, -EACCES for a hidden name, or -ESTALE for a directory that is hidden itself.
  */
 static int
 place(struct hide *h, struct vfs_node *dir, const char *name, bool make, struct vfs_node **where,
     struct vfs_provider **p)
 {
 	struct scratch *s;
-	int error = 0;
+	int error = hide_refuse(&h->layer, dir);
 
 	*where = dir;
 	*p = hide_route(&h->layer, dir);
-	if (is_mine(h, dir) || !is_hidden_name(h, dir, name))
-		return 0;
+	if (error != 0 || is_mine(h, dir) || !is_hidden_name(h, dir, name))
+		return error;
 	if (h->memory == NULL) {
 		tell(h, dir, name);
 		return make ? -EACCES : -ENOENT;
@@ -323,8 +343,10 @@ hide_link(struct vfs_provider *p, struct vfs_node *node, struct vfs_node *dir, c
 {
 	struct hide *h = HIDE(p);
 	struct vfs_node *where;
-	int error = place(h, dir, name, true, &where, &p);
+	int error = hide_refuse(&h->layer, node);
 
+	if (error == 0)
+		error = place(h, dir, name, true, &where, &p);
 	if (error != 0)
 		return error;
 	if (hide_route(&h->layer, node) != p)
@@ -413,6 +435,9 @@ hide_opendir(struct vfs_provider *p, struct vfs_node *node, struct vfs_handle **
 
 	if (is_mine(h, node))
 		return vfs_pass_opendir(p, node, out);
+	error = hide_refuse(&h->layer, node);
+	if (error != 0)
+		return error;
 	handle = calloc(1, sizeof(*handle));
 	if (handle == NULL)
 		return -ENOMEM;
@@ -655,6 +680,7 @@ vfs_hide_new(
 	h->layer.base.shares_locks = lower->shares_locks;
 	h->layer.lower = lower;
 	h->layer.route = hide_route;
+	h->layer.refuse = hide_refuse;
 	for (i = 0; i < h->n_patterns; i++)
 		meet_path(h, &h->patterns[i]);
 	*out = &h->layer.base;

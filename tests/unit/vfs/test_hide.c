@@ -126,9 +126,48 @@ test_scratch(void)
 	p->ops->free(p);
 }
 
+/* What the guest knew by an open name before the host gave it a hidden one. */
+static void
+test_hidden_later(void)
+{
+	struct vfs_provider *low = tree_memory(TREE_BYTES), *p = tree_hide(low, 0, ".env", "keys");
+	struct fuse_setattr_in set = {.valid = FATTR_SIZE};
+	struct vfs_node *root = low->ops->root(low);
+	struct fuse_entry_out plain, file;
+	struct fuse_attr a;
+	char names[64];
+	struct guest g;
+	uint64_t d, fh;
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "plain", "text"), 0);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, 1, "d", 0700, &d), 0);
+	CU_ASSERT_EQUAL(guest_put(&g, d, "f", "text"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "plain", &plain), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, d, "f", &file), 0);
+	CU_ASSERT_EQUAL(low->ops->rename(low, root, "plain", root, ".env", 0), 0);
+	CU_ASSERT_EQUAL(low->ops->rename(low, root, "d", root, "keys", 0), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, ".env", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "keys", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_getattr(&g, plain.nodeid, &a), -ESTALE);
+	CU_ASSERT_EQUAL(guest_open_file(&g, plain.nodeid, O_RDONLY, &fh), -ESTALE);
+	CU_ASSERT_EQUAL(guest_open_file(&g, file.nodeid, O_RDONLY, &fh), -ESTALE);
+	CU_ASSERT_EQUAL(
+	    guest_call(&g, FUSE_SETATTR, file.nodeid, &set, sizeof(set), NULL, NULL), -ESTALE);
+	CU_ASSERT_EQUAL(guest_link(&g, file.nodeid, 1, "again"), -ESTALE);
+	CU_ASSERT_EQUAL(guest_lookup(&g, d, "f", NULL), -ESTALE);
+	CU_ASSERT_EQUAL(guest_list(&g, d, true, names, sizeof(names)), -ESTALE);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, d, "new", 0700, NULL), -ESTALE);
+	CU_ASSERT_EQUAL(guest_unlink(&g, d, "f"), -ESTALE);
+	CU_ASSERT_EQUAL(guest_rename(&g, d, "f", 1, "out", 0), -ESTALE);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 const struct test_row hide_tests[] = {
     {"globs", test_globs},
     {"hidden names", test_hidden},
+    {"names that are hidden later", test_hidden_later},
     {"hidden names with a copy of the guest's own", test_scratch},
     {NULL, NULL},
 };
