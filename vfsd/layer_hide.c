@@ -26,6 +26,8 @@ struct pattern {
 	struct part parts[HIDE_PARTS_MAX];
 };
 
+#define SCRATCH_NAME 32u /* bytes of a number */
+
 /* The guest's own files under hidden names of one directory. */
 struct scratch {
 	struct scratch *next;
@@ -225,7 +227,7 @@ scratch_make(struct hide *h, struct vfs_node *dir, int *error)
 	struct vfs_make make = {.mode = S_IFDIR | 0755, .uid = h->config.uid, .gid = h->config.gid};
 	struct scratch *s = scratch_of(h, dir);
 	struct vfs_entry e;
-	char name[32];
+	char name[SCRATCH_NAME];
 
 	*error = 0;
 	if (s != NULL)
@@ -248,6 +250,35 @@ scratch_make(struct hide *h, struct vfs_node *dir, int *error)
 	s->next = h->scratches;
 	h->scratches = s;
 	return s->mine;
+}
+
+/*
+ * A directory is about to go: so does the one in memory that stands beside it.  -ENOTEMPTY where
+ * the guest has names there.
+ */
+static int
+scratch_drop(struct hide *h, const struct vfs_node *dir)
+{
+	struct scratch **at = &h->scratches, *s;
+	const char *name;
+	char copy[SCRATCH_NAME];
+	int error;
+
+	while (*at != NULL && (*at)->dir != dir)
+		at = &(*at)->next;
+	s = *at;
+	if (s == NULL)
+		return 0;
+	(void)h->memory->ops->where(h->memory, s->mine, &name);
+	snprintf(copy, sizeof(copy), "%s", name);
+	error = h->memory->ops->unlink(h->memory, h->memory->ops->root(h->memory), copy, true);
+	if (error != 0)
+		return error;
+	*at = s->next;
+	vfs_node_put(s->mine);
+	vfs_node_put(s->dir);
+	free(s);
+	return 0;
 }
 
 /*
@@ -334,7 +365,14 @@ hide_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 			return -EACCES;
 		}
 	}
-	return p->ops->create(p, where, name, make, flags, out, handle);
+	error = p->ops->create(p, where, name, make, flags, out, handle);
+	/* The host may have put one there since. */
+	if (error == 0 && is_hidden_file(h, out)) {
+		p->ops->close(p, *handle);
+		vfs_node_put(out->node);
+		error = -EACCES;
+	}
+	return error;
 }
 
 static int
@@ -354,18 +392,44 @@ hide_link(struct vfs_provider *p, struct vfs_node *node, struct vfs_node *dir, c
 	return p->ops->link(p, node, where, name, out);
 }
 
+/* Whether a name of the lower tree may go: not another name of a hidden file. */
+static int
+may_go(struct hide *h, struct vfs_node *dir, const char *name, bool directory)
+{
+	struct vfs_provider *lower = lower_of(h);
+	struct vfs_entry e;
+	int error;
+
+	if (h->scratches == NULL && hide_files_empty(&h->files))
+		return 0;
+	error = lower->ops->lookup(lower, dir, name, &e);
+	if (error != 0)
+		return error;
+	if (is_hidden_file(h, &e)) {
+		tell(h, dir, name);
+		error = -ENOENT;
+	} else if (directory) {
+		error = scratch_drop(h, e.node);
+	}
+	vfs_node_put(e.node);
+	return error;
+}
+
 static int
 hide_unlink(struct vfs_provider *p, struct vfs_node *dir, const char *name, bool directory)
 {
+	struct hide *h = HIDE(p);
 	struct vfs_node *where;
-	int error = place(HIDE(p), dir, name, false, &where, &p);
+	int error = place(h, dir, name, false, &where, &p);
 
+	if (error == 0 && p != h->memory)
+		error = may_go(h, dir, name, directory);
 	return error != 0 ? error : p->ops->unlink(p, where, name, directory);
 }
 
-/* A directory on the way to something hidden stays where it is. */
+/* A directory on the way to something hidden stays where it is.  replaced: what is there goes. */
 static int
-may_move(struct hide *h, struct vfs_node *dir, const char *name)
+may_move(struct hide *h, struct vfs_node *dir, const char *name, bool replaced)
 {
 	struct vfs_provider *lower = lower_of(h);
 	struct vfs_entry e;
@@ -378,12 +442,14 @@ may_move(struct hide *h, struct vfs_node *dir, const char *name)
 	if (error != 0)
 		return error == -ENOENT ? 0 : error;
 	directory = S_ISDIR(e.attr.mode);
-	error = is_hidden_file(h, &e) ? -ENOENT : 0;
-	vfs_node_put(e.node);
+	error = is_hidden_file(h, &e) ? -EACCES : 0;
 	if (error == 0 && directory && is_on_the_way(h, dir, name)) {
 		tell(h, dir, name);
 		error = -EACCES;
 	}
+	if (error == 0 && directory && replaced)
+		error = scratch_drop(h, e.node);
+	vfs_node_put(e.node);
 	return error;
 }
 
@@ -403,12 +469,10 @@ hide_rename(struct vfs_provider *p, struct vfs_node *from, const char *old, stru
 	if (from_p != to_p)
 		return -EXDEV;
 	if (from_p != h->memory) {
-		error = may_move(h, from, old);
+		error = may_move(h, from, old, false);
 		/* What is replaced must not be a hidden file's other name either. */
 		if (error == 0)
-			error = may_move(h, to, new);
-		if (error == -ENOENT)
-			error = -EACCES;
+			error = may_move(h, to, new, flags == 0);
 	}
 	return error != 0 ? error : from_p->ops->rename(from_p, from_dir, old, to_dir, new, flags);
 }

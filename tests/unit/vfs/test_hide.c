@@ -87,6 +87,7 @@ test_hidden(void)
 	CU_ASSERT_EQUAL(guest_rename(&g, 1, "alias", 1, "seen", 0), -EACCES);
 	CU_ASSERT_EQUAL(guest_rename(&g, 1, "conf", 1, "other", 0), -EACCES);
 	CU_ASSERT_EQUAL(guest_unlink(&g, 1, ".env"), -ENOENT);
+	CU_ASSERT_EQUAL(guest_unlink(&g, 1, "alias"), -ENOENT);
 	CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "conf"), -ENOTEMPTY);
 	/* The same name elsewhere is nobody's secret. */
 	CU_ASSERT_EQUAL(guest_put(&g, 1, "key", "mine"), 0);
@@ -164,10 +165,51 @@ test_hidden_later(void)
 	p->ops->free(p);
 }
 
+/* A directory with the guest's own beside it is not empty, and takes what is beside it along. */
+static void
+test_scratch_directories(void)
+{
+	struct vfs_provider *low = tree_memory(TREE_BYTES),
+			    *p = tree_hide(low, TREE_BYTES, ".env", NULL);
+	struct vfs_node *root = low->ops->root(low);
+	struct vfs_entry e;
+	struct guest g;
+	uint64_t d, other;
+	char text[8];
+	int i;
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, 1, "d", 0700, &d), 0);
+	CU_ASSERT_EQUAL(guest_mkdir(&g, 1, "other", 0700, &other), 0);
+	CU_ASSERT_EQUAL(guest_put(&g, d, ".env", "mine"), 0);
+	CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "d"), -ENOTEMPTY);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "other", 1, "d", 0), -ENOTEMPTY);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "d", 1, "moved", 0), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, d, ".env", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "mine");
+	CU_ASSERT_EQUAL(guest_unlink(&g, d, ".env"), 0);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "other", 1, "moved", 0), 0);
+	CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "moved"), 0);
+	/* Nothing is kept of a directory that is gone. */
+	for (i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL(guest_mkdir(&g, 1, "d", 0700, &d), 0);
+		CU_ASSERT_EQUAL(guest_put(&g, d, ".env", "mine"), 0);
+		CU_ASSERT_EQUAL(guest_unlink(&g, d, ".env"), 0);
+		CU_ASSERT_EQUAL(low->ops->lookup(low, root, "d", &e), 0);
+		CU_ASSERT_EQUAL(guest_rmdir(&g, 1, "d"), 0);
+		guest_forget(&g, d, 1);
+		CU_ASSERT_EQUAL(e.node->refs, 1);
+		vfs_node_put(e.node);
+	}
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 const struct test_row hide_tests[] = {
     {"globs", test_globs},
     {"hidden names", test_hidden},
     {"names that are hidden later", test_hidden_later},
     {"hidden names with a copy of the guest's own", test_scratch},
+    {"directories with a copy of the guest's own", test_scratch_directories},
     {NULL, NULL},
 };
