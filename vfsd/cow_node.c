@@ -28,13 +28,19 @@ cow_nodes_init(struct cow *c)
 	vfs_buckets_init(&c->nodes, hash_of);
 }
 
+static bool
+is_at(const struct cow_node *n, const struct cow_node *dir, const char *name)
+{
+	return n->dir == dir && n->name != NULL && name != NULL && strcmp(n->name, name) == 0;
+}
+
 int
 cow_node_move(struct cow_node *n, struct cow_node *dir, const char *name)
 {
 	struct cow_node *old = n->dir, *above;
 	char *copy;
 
-	if (n->dir == dir && n->name != NULL && name != NULL && strcmp(n->name, name) == 0)
+	if (is_at(n, dir, name))
 		return 0;
 	for (above = dir; above != NULL; above = above->dir) {
 		if (above == n)
@@ -83,19 +89,40 @@ node_new(struct cow *c, struct vfs_node *upper, struct vfs_node *lower, const st
 	return n;
 }
 
+/*
+ * A known node by the side that stands for it, the one at that place before any other; by_name: no
+ * other.
+ */
+static struct cow_node *
+find(const struct cow *c, const struct vfs_node *key, const struct cow_node *dir, const char *name,
+    bool by_name)
+{
+	struct vfs_link *link = vfs_buckets_first(&c->nodes, vfs_hash((uintptr_t)key));
+	struct cow_node *found = NULL;
+
+	for (; link != NULL; link = link->next) {
+		if (key_of(LINKED(link)) != key)
+			continue;
+		if (is_at(LINKED(link), dir, name))
+			return LINKED(link);
+		found = LINKED(link);
+	}
+	return by_name ? NULL : found;
+}
+
 int
 cow_node_get(struct cow *c, struct cow_node *dir, const char *name, struct vfs_node *upper,
     struct vfs_node *lower, const struct vfs_attr *attr, struct vfs_entry *out)
 {
-	const struct vfs_node *key = upper != NULL ? upper : lower;
-	struct vfs_link *link = vfs_buckets_first(&c->nodes, vfs_hash((uintptr_t)key));
-	struct cow_node *n;
+	/*
+	 * Names of one lower file are nodes of their own: the change that parts them has to go to
+	 * the name that the guest made it by, and a request says the node alone.
+	 */
+	const bool by_name = upper == NULL && !S_ISDIR(attr->mode) && attr->nlink > 1;
+	struct cow_node *n = find(c, upper != NULL ? upper : lower, dir, name, by_name);
 	int error = 0;
 
-	while (link != NULL && key_of(LINKED(link)) != key)
-		link = link->next;
-	if (link != NULL) {
-		n = LINKED(link);
+	if (n != NULL) {
 		vfs_node_ref(&n->base);
 		vfs_node_put(upper);
 		vfs_node_put(lower);

@@ -16,7 +16,8 @@
  * has checked that; any other bytes may occur.  Paths never reach a provider.
  *
  * Nodes.  A node is one file, whatever its names; a provider returns the same node for the same
- * file while anybody holds a reference to it.  A node that a function returns comes with one
+ * file while anybody holds a reference to it.  (Copy on write has one for each name of a lower
+ * file, all with the same inode number.)  A node that a function returns comes with one
  * reference for the caller (vfs_node_put gives it back); a node argument stays the caller's.
  * A node is only ever passed to the provider it came from, or to a layer above that one.
  *

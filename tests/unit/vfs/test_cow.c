@@ -88,6 +88,59 @@ test_cow(void)
 	p->ops->free(p);
 }
 
+/* Two names of a lower file part, and the one that the guest writes to is the one that changes. */
+static void
+test_cow_hard_links(void)
+{
+	struct vfs_provider *p = tree_cow(tree_with_secrets(), tree_memory(TREE_BYTES));
+	struct fuse_entry_out env, alias;
+	struct seen seen = {.used = 0};
+	struct guest g;
+	char text[16];
+	uint64_t fh;
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, ".env", &env), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "alias", &alias), 0);
+	CU_ASSERT_EQUAL(env.attr.nlink, 2);
+	CU_ASSERT_EQUAL(env.attr.ino, alias.attr.ino);
+	CU_ASSERT_EQUAL(guest_open_file(&g, env.nodeid, O_WRONLY, &fh), 0);
+	CU_ASSERT_EQUAL(guest_write(&g, env.nodeid, fh, 0, "SECRET", 6), 6);
+	CU_ASSERT_EQUAL(guest_release(&g, env.nodeid, fh), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, 1, ".env", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "SECRET");
+	CU_ASSERT_EQUAL(guest_get(&g, 1, "alias", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "secret");
+	CU_ASSERT_EQUAL(vfs_cow_walk(p, 8, note_upper, &seen), 0);
+	CU_ASSERT_STRING_EQUAL(seen.text, ".env ");
+	/* The guest's own names are of one file. */
+	CU_ASSERT_EQUAL(guest_link(&g, env.nodeid, 1, "second"), 0);
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "second", "both"), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, 1, ".env", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "both");
+	guest_close(&g);
+	p->ops->free(p);
+}
+
+/* A hidden file's other name stays hidden over a layer, too. */
+static void
+test_cow_hidden(void)
+{
+	struct vfs_provider *p =
+	    tree_hide(tree_cow(tree_with_secrets(), tree_memory(TREE_BYTES)), 0, ".env", NULL);
+	char names[64];
+	struct guest g;
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "alias", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_list(&g, 1, true, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "conf ");
+	CU_ASSERT_EQUAL(guest_put(&g, 1, "alias", "mine"), -EACCES);
+	CU_ASSERT_EQUAL(guest_unlink(&g, 1, "alias"), -ENOENT);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 /* Holes cost the guest next to nothing, and who reads the archive their time. */
 static void
 test_cow_holes(void)
@@ -118,6 +171,8 @@ test_cow_holes(void)
 
 const struct test_row cow_tests[] = {
     {"changes", test_cow},
+    {"names of one lower file", test_cow_hard_links},
+    {"under hidden names", test_cow_hidden},
     {"holes of an archive", test_cow_holes},
     {NULL, NULL},
 };
