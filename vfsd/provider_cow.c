@@ -259,22 +259,60 @@ lose_place(struct cow_node *n, const struct cow_node *dir, const char *name)
 		(void)cow_node_move(n, NULL, NULL);
 }
 
+/*
+ * A mark in the place of something in the upper tree, in three steps, so that a full layer says so
+ * before that is gone and the lower one comes back: the mark is made aside, the name is freed, and
+ * the mark, which costs no more than the name did, is moved there.  Without a lower one there is no
+ * mark.  The name aside is free: a directory that has it shows nothing of the lower tree.
+ */
+static int
+mark_begin(struct cow *c, struct cow_node *dir, const char *name, bool *marked)
+{
+	int error = 0;
+
+	*marked = false;
+	if (cow_lower_has(c, dir, name)) {
+		error = cow_mark(c, dir->upper, COW_OPAQUE_NAME);
+		*marked = error == 0;
+	}
+	return error;
+}
+
+/* error: what the middle step said.  Returns that, or what came of the last one. */
+static int
+mark_end(struct cow *c, struct cow_node *dir, const char *name, bool marked, int error)
+{
+	struct vfs_provider *p = c->upper;
+
+	if (marked && error == 0)
+		error = p->ops->rename(p, dir->upper, COW_OPAQUE_NAME, dir->upper, name, 0);
+	if (marked && error != 0)
+		(void)p->ops->unlink(p, dir->upper, COW_OPAQUE_NAME, false);
+	return error;
+}
+
 /* Takes the upper side of a name away; the lower one stays hidden by a mark. */
+static int
+remove_upper(struct cow *c, struct cow_node *dir, const char *name, struct cow_node *n)
+{
+	bool directory = n->type == S_IFDIR, marked;
+	int error = mark_begin(c, dir, name, &marked);
+
+	if (error == 0 && directory)
+		error = sweep_marks(c, n->upper);
+	if (error == 0)
+		error = c->upper->ops->unlink(c->upper, dir->upper, name, directory);
+	return mark_end(c, dir, name, marked, error);
+}
+
 static int
 remove_name(struct cow *c, struct cow_node *dir, const char *name, struct cow_node *n)
 {
-	bool directory = n->type == S_IFDIR;
-	int error;
+	int error = cow_copy_up(c, dir, false);
 
-	error = cow_copy_up(c, dir, false);
-	if (error == 0 && n->upper != NULL) {
-		if (directory)
-			error = sweep_marks(c, n->upper);
-		if (error == 0)
-			error = c->upper->ops->unlink(c->upper, dir->upper, name, directory);
-	}
-	if (error == 0 && cow_lower_has(c, dir, name))
-		error = cow_mark(c, dir->upper, name);
+	if (error == 0)
+		error = n->upper != NULL ? remove_upper(c, dir, name, n)
+					 : cow_mark(c, dir->upper, name);
 	if (error == 0)
 		lose_place(n, dir, name);
 	return error;
@@ -323,7 +361,7 @@ static int
 move_name(struct cow *c, struct cow_node *from, const char *old, struct cow_node *to,
     const char *new, struct cow_node *n, struct cow_node *over)
 {
-	bool directory = n->type == S_IFDIR, below;
+	bool directory = n->type == S_IFDIR, below, marked = false;
 	struct slot slot = {0};
 	int error;
 
@@ -344,13 +382,14 @@ move_name(struct cow *c, struct cow_node *from, const char *old, struct cow_node
 			error = cow_mark(c, n->upper, COW_OPAQUE_NAME);
 	}
 	if (error == 0)
+		error = mark_begin(c, from, old, &marked);
+	if (error == 0)
 		error = c->upper->ops->rename(c->upper, from->upper, old, to->upper, new, 0);
+	error = mark_end(c, from, old, marked, error);
 	if (error != 0) {
 		restore(c, to, new, &slot);
 		return error;
 	}
-	if (cow_lower_has(c, from, old))
-		error = cow_mark(c, from->upper, old);
 	if (over != NULL)
 		lose_place(over, to, new);
 	(void)cow_node_move(n, to, new);

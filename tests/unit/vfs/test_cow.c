@@ -141,6 +141,54 @@ test_cow_hidden(void)
 	p->ops->free(p);
 }
 
+/* Fills a layer until not even a link has room. */
+static void
+fill(struct guest *g)
+{
+	uint64_t id, fh, at;
+	char name[8];
+
+	CU_ASSERT_EQUAL(guest_create(g, 1, "fill", O_RDWR, 0600, &id, &fh), 0);
+	for (at = 0; guest_write(g, id, fh, at, "x", 1) == 1; at += 4096)
+		;
+	CU_ASSERT_EQUAL(guest_release(g, id, fh), 0);
+	guest_forget(g, id, 1);
+	do
+		snprintf(name, sizeof(name), "l%u", (unsigned)at++ % 1000);
+	while (guest_symlink(g, 1, name, "x") == 0);
+}
+
+/* In a full layer a changed file goes, or stays as it is: the host's does not come back. */
+static void
+test_cow_full(void)
+{
+	struct vfs_provider *p = tree_cow(tree_with_secrets(), tree_memory(64 * 1024));
+	struct fuse_entry_out conf, key;
+	struct guest g;
+	uint64_t fh;
+	char text[16];
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &conf), 0);
+	CU_ASSERT_EQUAL(guest_put(&g, conf.nodeid, "key", "changed"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "key", &key), 0);
+	CU_ASSERT_EQUAL(guest_open_file(&g, key.nodeid, O_RDONLY, &fh), 0);
+	fill(&g);
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "key"), -ENOSPC);
+	CU_ASSERT_EQUAL(guest_get(&g, conf.nodeid, "key", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "changed");
+	CU_ASSERT_EQUAL(guest_rename(&g, conf.nodeid, "key", 1, "k", 0), -ENOSPC);
+	CU_ASSERT_EQUAL(guest_get(&g, conf.nodeid, "key", text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, "changed");
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "k", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_unlink(&g, 1, "fill"), 0);
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "key"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "key", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_release(&g, key.nodeid, fh), 0);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 /* Holes cost the guest next to nothing, and who reads the archive their time. */
 static void
 test_cow_holes(void)
@@ -173,6 +221,7 @@ const struct test_row cow_tests[] = {
     {"changes", test_cow},
     {"names of one lower file", test_cow_hard_links},
     {"under hidden names", test_cow_hidden},
+    {"a full layer", test_cow_full},
     {"holes of an archive", test_cow_holes},
     {NULL, NULL},
 };
