@@ -115,16 +115,27 @@ copy_attributes(struct cow *c, struct vfs_node *upper, struct vfs_handle *h,
 	return c->upper->ops->setattr(c->upper, upper, h, &change, &out);
 }
 
+/* The empty copy: under the name, or without one where the file has none left. */
+static int
+make_copy(struct cow *c, struct cow_node *n, const struct vfs_attr *a, struct vfs_entry *out,
+    struct vfs_handle **to)
+{
+	struct vfs_make make = {.mode = S_IFREG | 0600, .uid = a->uid, .gid = a->gid};
+	struct vfs_provider *p = c->upper;
+
+	if (n->dir == NULL)
+		return p->ops->tmpfile(p, c->root->upper, &make, O_RDWR | O_EXCL, out, to);
+	return p->ops->create(p, n->dir->upper, n->name, &make, O_RDWR | O_EXCL, out, to);
+}
+
 static int
 copy_file(
     struct cow *c, struct cow_node *n, const struct vfs_attr *a, bool empty, struct vfs_entry *out)
 {
-	struct vfs_make make = {.mode = S_IFREG | 0600, .uid = a->uid, .gid = a->gid};
-	struct vfs_node *dir = n->dir->upper;
 	struct vfs_handle *to;
 	int error;
 
-	error = c->upper->ops->create(c->upper, dir, n->name, &make, O_RDWR | O_EXCL, out, &to);
+	error = make_copy(c, n, a, out, &to);
 	if (error != 0)
 		return error;
 	if (!empty)
@@ -135,7 +146,8 @@ copy_file(
 	}
 	c->upper->ops->close(c->upper, to);
 	if (error != 0) {
-		(void)c->upper->ops->unlink(c->upper, dir, n->name, false);
+		if (n->dir != NULL)
+			(void)c->upper->ops->unlink(c->upper, n->dir->upper, n->name, false);
 		vfs_node_put(out->node);
 	}
 	return error;
@@ -154,6 +166,9 @@ copy_other(struct cow *c, struct cow_node *n, const struct vfs_attr *a, struct v
 		if (length < 0)
 			return (int)length;
 		target[length] = '\0';
+		/* In the upper tree it would be a mark. */
+		if (strcmp(target, COW_MARK) == 0)
+			return -EPERM;
 		make.target = target;
 	}
 	error = c->upper->ops->make(c->upper, n->dir->upper, n->name, &make, out);
@@ -216,9 +231,10 @@ cow_copy_up(struct cow *c, struct cow_node *n, bool empty)
 	while (n->upper == NULL && error == 0) {
 		for (top = n; top->dir != NULL && top->dir->upper == NULL; top = top->dir)
 			;
-		/* Without a name (a file that was removed while it is open) there is no place for
-		 * it. */
-		error = top->dir != NULL ? copy_one(c, top, empty && top == n) : -ESTALE;
+		/* Only a file that was removed while it is open needs no place. */
+		error = top->dir != NULL || top->type == S_IFREG
+			    ? copy_one(c, top, empty && top == n)
+			    : -ESTALE;
 	}
 	return error;
 }

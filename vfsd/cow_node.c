@@ -66,6 +66,9 @@ cow_attr(const struct cow_node *n, struct vfs_attr *a)
 	/* Nobody counts the subdirectories of both sides: 1 says so. */
 	if (S_ISDIR(a->mode) && n->upper != NULL && n->lower != NULL)
 		a->nlink = 1;
+	/* Removed while it is open: the lower one has a name that the guest does not. */
+	if (!S_ISDIR(a->mode) && n->upper == NULL && n->dir == NULL && a->nlink > 0)
+		a->nlink--;
 }
 
 static struct cow_node *

@@ -141,6 +141,66 @@ test_cow_hidden(void)
 	p->ops->free(p);
 }
 
+/* A file of the host's that the guest removed while it has it open. */
+static void
+test_cow_unnamed(void)
+{
+	struct vfs_provider *p = tree_cow(tree_with_secrets(), tree_memory(TREE_BYTES));
+	struct fuse_setattr_in set = {.valid = FATTR_MODE | FATTR_SIZE, .mode = 0400, .size = 3};
+	struct fuse_entry_out conf, plain;
+	struct seen seen = {.used = 0};
+	struct fuse_attr a;
+	struct guest g;
+	uint64_t fh;
+	char text[16];
+
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &conf), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "plain", &plain), 0);
+	CU_ASSERT_EQUAL(guest_open_file(&g, plain.nodeid, O_RDONLY, &fh), 0);
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "plain"), 0);
+	CU_ASSERT_EQUAL(guest_getattr(&g, plain.nodeid, &a), 0);
+	CU_ASSERT_EQUAL(a.nlink, 0);
+	CU_ASSERT_EQUAL(
+	    guest_call(&g, FUSE_SETATTR, plain.nodeid, &set, sizeof(set), NULL, NULL), 0);
+	CU_ASSERT_EQUAL(guest_getattr(&g, plain.nodeid, &a), 0);
+	CU_ASSERT_EQUAL(a.mode, S_IFREG | 0400);
+	CU_ASSERT_EQUAL(a.nlink, 0);
+	CU_ASSERT_EQUAL(guest_read(&g, plain.nodeid, fh, 0, text, sizeof(text)), 3);
+	CU_ASSERT_EQUAL(memcmp(text, "ope", 3), 0);
+	CU_ASSERT_EQUAL(guest_release(&g, plain.nodeid, fh), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "plain", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(vfs_cow_walk(p, 8, note_upper, &seen), 0);
+	CU_ASSERT_STRING_EQUAL(seen.text, "conf -conf/plain ");
+	guest_close(&g);
+	p->ops->free(p);
+}
+
+/* A link of the host's that looks like a mark is none. */
+static void
+test_cow_lower_mark(void)
+{
+	struct vfs_provider *low = tree_memory(TREE_BYTES), *p;
+	struct fuse_setattr_in set = {.valid = FATTR_UID, .uid = 7};
+	struct fuse_entry_out e;
+	struct guest g;
+
+	guest_open(&g, low, NULL);
+	CU_ASSERT_EQUAL(guest_symlink(&g, 1, "l", COW_MARK), 0);
+	guest_close(&g);
+	p = tree_cow(low, tree_memory(TREE_BYTES));
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "l", &e), 0);
+	CU_ASSERT_EQUAL(
+	    guest_call(&g, FUSE_SETATTR, e.nodeid, &set, sizeof(set), NULL, NULL), -EPERM);
+	CU_ASSERT_EQUAL(guest_link(&g, e.nodeid, 1, "again"), -EPERM);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "l", &e), 0);
+	CU_ASSERT_EQUAL(guest_unlink(&g, 1, "l"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "l", &e), -ENOENT);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 /* Fills a layer until not even a link has room. */
 static void
 fill(struct guest *g)
@@ -221,6 +281,8 @@ const struct test_row cow_tests[] = {
     {"changes", test_cow},
     {"names of one lower file", test_cow_hard_links},
     {"under hidden names", test_cow_hidden},
+    {"a removed file of the host's", test_cow_unnamed},
+    {"a link of the host's that looks like a mark", test_cow_lower_mark},
     {"a full layer", test_cow_full},
     {"holes of an archive", test_cow_holes},
     {NULL, NULL},
