@@ -42,6 +42,18 @@ server_handle(struct vfs_server *s, uint64_t fh, const struct vfs_node *node, bo
 }
 
 int
+server_handle_room(const struct vfs_server *s)
+{
+	return s->handles.used < s->handles.max ? 0 : -ENFILE;
+}
+
+int
+server_node_room(const struct vfs_server *s)
+{
+	return s->nodes.used < s->nodes.max ? 0 : -ENOMEM;
+}
+
+int
 server_handle_add(struct vfs_server *s, struct vfs_handle *h, uint64_t *fh)
 {
 	if (vfs_table_add(&s->handles, h, fh) != NULL)

@@ -28,7 +28,9 @@ server_open(struct vfs_server *s, const struct fuse_request *r, struct vfs_node 
 
 	if ((flags & O_ACCMODE) == O_ACCMODE)
 		return -EINVAL;
-	error = s->provider->ops->open(s->provider, node, flags, &h, &unchanged);
+	error = server_handle_room(s);
+	if (error == 0)
+		error = s->provider->ops->open(s->provider, node, flags, &h, &unchanged);
 	if (error != 0)
 		return error;
 	if (r->arg.open.open_flags & FUSE_OPEN_KILL_SUIDGID)
@@ -194,7 +196,9 @@ server_opendir(struct vfs_server *s, const struct fuse_request *r, struct vfs_no
 	int error;
 
 	(void)r;
-	error = s->provider->ops->opendir(s->provider, node, &h);
+	error = server_handle_room(s);
+	if (error == 0)
+		error = s->provider->ops->opendir(s->provider, node, &h);
 	if (error == 0)
 		error = server_handle_add(s, h, &out.fh);
 	return error != 0 ? error : server_body(s, &out, sizeof(out));

@@ -54,7 +54,14 @@ int server_entry(struct vfs_server *s, struct vfs_entry *e, struct fuse_entry_ou
 /* Fills the wire's attributes; nodes of the guest's own make always fit. */
 void server_attr(const struct vfs_attr *a, struct fuse_attr *out);
 
-/* Numbers a handle; closes it where there are too many.  Returns 0 or -ENFILE. */
+/*
+ * 0, or -ENFILE and -ENOMEM where there is no room for one more handle and for one more node: to be
+ * asked before anything is made or cut off that would stay so.
+ */
+int server_handle_room(const struct vfs_server *s);
+int server_node_room(const struct vfs_server *s);
+
+/* Numbers a handle; closes it where there is no memory.  Returns 0 or -ENFILE. */
 int server_handle_add(struct vfs_server *s, struct vfs_handle *h, uint64_t *fh);
 
 /* Takes n of the guest's references to a node away. */

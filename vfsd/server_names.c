@@ -50,8 +50,11 @@ make(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *dir, u
 	    .target = target,
 	};
 	struct vfs_entry e;
+	int error = server_node_room(s);
 
-	return reply_entry(s, s->provider->ops->make(s->provider, dir, r->name, &m, &e), &e);
+	if (error == 0)
+		error = s->provider->ops->make(s->provider, dir, r->name, &m, &e);
+	return reply_entry(s, error, &e);
 }
 
 ssize_t
@@ -161,10 +164,13 @@ server_create(struct vfs_server *s, const struct fuse_request *r, struct vfs_nod
 	    .mode = S_IFREG | (in->mode & 07777), .uid = r->header.uid, .gid = r->header.gid};
 	struct vfs_handle *h = NULL;
 	struct vfs_entry e;
-	int error;
+	int error = server_handle_room(s);
 
-	error = s->provider->ops->create(
-	    s->provider, node, r->name, &m, (int)(in->flags & CREATE_FLAGS), &e, &h);
+	if (error == 0)
+		error = server_node_room(s);
+	if (error == 0)
+		error = s->provider->ops->create(
+		    s->provider, node, r->name, &m, (int)(in->flags & CREATE_FLAGS), &e, &h);
 	return error != 0 ? error : reply_created(s, &e, h);
 }
 
@@ -176,9 +182,12 @@ server_tmpfile(struct vfs_server *s, const struct fuse_request *r, struct vfs_no
 	    .mode = S_IFREG | (in->mode & 07777), .uid = r->header.uid, .gid = r->header.gid};
 	struct vfs_handle *h = NULL;
 	struct vfs_entry e;
-	int error;
+	int error = server_handle_room(s);
 
-	error = s->provider->ops->tmpfile(
-	    s->provider, node, &m, (int)(in->flags & CREATE_FLAGS), &e, &h);
+	if (error == 0)
+		error = server_node_room(s);
+	if (error == 0)
+		error = s->provider->ops->tmpfile(
+		    s->provider, node, &m, (int)(in->flags & CREATE_FLAGS), &e, &h);
 	return error != 0 ? error : reply_created(s, &e, h);
 }

@@ -181,7 +181,34 @@ test_node_limit(void)
 	for (i = 0; i < 1000; i++)
 		CU_ASSERT_EQUAL(guest_lookup(&f.g, 1, "a", &e), 0);
 	guest_forget(&f.g, id, 1001);
-	CU_ASSERT_EQUAL(guest_lookup(&f.g, 1, "e", &e), 0);
+	CU_ASSERT_EQUAL(guest_mkdir(&f.g, 1, "e", 0700, NULL), 0);
+	stop(&f);
+}
+
+/* What finds no room is not done, either. */
+static void
+test_no_room(void)
+{
+	const struct vfs_server_config config = {.limits = {.handles = 1, .nodes = 3}};
+	struct fuse_entry_out a;
+	uint64_t id, first, second;
+	struct fixture f;
+	struct stat st;
+
+	start(&f, &config);
+	CU_ASSERT_EQUAL(guest_put(&f.g, 1, "a", "text"), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&f.g, 1, "a", &a), 0);
+	CU_ASSERT_EQUAL(guest_open_file(&f.g, a.nodeid, O_RDONLY, &first), 0);
+	CU_ASSERT_EQUAL(guest_open_file(&f.g, a.nodeid, O_WRONLY | O_TRUNC, &second), -ENFILE);
+	CU_ASSERT_EQUAL(fstatat(f.dir.fd, "a", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_size, 4);
+	CU_ASSERT_EQUAL(guest_create(&f.g, 1, "b", O_RDWR, 0600, &id, &second), -ENFILE);
+	CU_ASSERT_EQUAL(fstatat(f.dir.fd, "b", &st, 0), -1);
+	CU_ASSERT_EQUAL(guest_release(&f.g, a.nodeid, first), 0);
+	CU_ASSERT_EQUAL(guest_mkdir(&f.g, 1, "c", 0700, NULL), 0);
+	CU_ASSERT_EQUAL(guest_mkdir(&f.g, 1, "d", 0700, NULL), -ENOMEM);
+	CU_ASSERT_EQUAL(guest_create(&f.g, 1, "d", O_RDWR, 0600, &id, &first), -ENOMEM);
+	CU_ASSERT_EQUAL(fstatat(f.dir.fd, "d", &st, 0), -1);
 	stop(&f);
 }
 
@@ -296,6 +323,7 @@ const struct test_row server_tests[] = {
     {"nothing before INIT", test_before_init},
     {"counts of lookups and forgets", test_forget},
     {"limits of nodes and handles", test_node_limit},
+    {"no room", test_no_room},
     {"handles of others", test_wrong_handles},
     {"offsets and sizes out of range", test_ranges},
     {"records", test_records},
