@@ -221,7 +221,7 @@ node_new(struct host *h, const struct owner_key *key, const struct statx *st)
 {
 	struct host_node *n;
 
-	if (!vfs_buckets_reserve(&h->nodes))
+	if (h->nodes.used >= h->config.nodes || !vfs_buckets_reserve(&h->nodes))
 		return NULL;
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)

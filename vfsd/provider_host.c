@@ -432,6 +432,8 @@ vfs_host_new(const struct vfs_host_config *config, struct vfs_provider **out)
 	h->base.exclusive = config->exclusive;
 	h->base.shares_locks = !config->exclusive;
 	h->config = *config;
+	if (h->config.nodes == 0)
+		h->config.nodes = VFS_HOST_NODES_DEFAULT;
 	host_nodes_init(h);
 	owner_map_init(&h->owners);
 	ledger_init(&h->ledger, config->bytes, config->inodes);

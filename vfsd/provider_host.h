@@ -18,7 +18,11 @@ struct vfs_host_config {
 	bool exclusive;  /* nobody else changes the directory (a layer of our own) */
 	uint64_t bytes;  /* that the guest may add, 0 = no limit but the host's */
 	uint64_t inodes; /* the same for files */
+	uint32_t nodes;  /* known at once; 0 = VFS_HOST_NODES_DEFAULT */
 };
+
+/* More than a server lets a guest know: directories above what it knows count here as well. */
+#define VFS_HOST_NODES_DEFAULT (1u << 21)
 
 /*
  * The process's umask must be 0.  Returns 0 and *out (ended with ops->free), or -errno: -ENOTDIR,

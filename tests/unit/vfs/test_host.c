@@ -329,6 +329,28 @@ test_deep(void)
 	stop(&f);
 }
 
+/* Directories that the guest forgot are held by what it knows below them: they are bounded too. */
+static void
+test_node_bound(void)
+{
+	struct fixture f;
+	uint64_t above = 1, d = 1;
+	int i, error = 0;
+
+	start_with(&f, (struct vfs_host_config){.squash = true, .nodes = 8});
+	for (i = 0; i < 20 && error == 0; i++) {
+		above = d;
+		error = guest_mkdir(&f.g, above, "d", 0700, &d);
+		if (error == 0 && above != 1)
+			guest_forget(&f.g, above, 1);
+	}
+	CU_ASSERT_EQUAL(error, -ENOMEM);
+	CU_ASSERT_EQUAL(i, 8);
+	guest_forget(&f.g, above, 1);
+	CU_ASSERT_EQUAL(guest_mkdir(&f.g, 1, "e", 0700, &d), 0);
+	stop(&f);
+}
+
 const struct test_row host_tests[] = {
     {"files", test_files},
     {"listings", test_listing},
@@ -340,5 +362,6 @@ const struct test_row host_tests[] = {
     {"links", test_links},
     {"files without a name", test_temporary},
     {"very deep directories", test_deep},
+    {"a bound on nodes", test_node_bound},
     {NULL, NULL},
 };
