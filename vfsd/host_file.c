@@ -9,12 +9,15 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vfsd/host_internal.h"
 
 #define HANDLE(h)      ((struct host_handle *)(h))
 #define LISTING_BUFFER 32768u
+#define TICK_NS        20000000
+#define COARSE_TICK_NS 2000000000
 
 /* What getdents64(2) gave and was not handed out yet. */
 struct host_listing {
@@ -74,6 +77,25 @@ stamp_of(const struct statx *st)
 	return (uint32_t)(s >> 32) | 1;
 }
 
+/*
+ * True where another change could have the same time as the last one: file systems take their times
+ * from a clock of some milliseconds, some of two seconds, which shows by their having no parts.
+ */
+static bool
+is_recent(const struct statx *st)
+{
+	const struct statx_timestamp *m = &st->stx_mtime, *c = &st->stx_ctime;
+	bool coarse = m->tv_nsec == 0 && c->tv_nsec == 0;
+	int64_t age, tick = coarse ? COARSE_TICK_NS : TICK_NS;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec - c->tv_sec > 60 || c->tv_sec - now.tv_sec > 60)
+		return false;
+	age = (now.tv_sec - c->tv_sec) * 1000000000 + now.tv_nsec - (int64_t)c->tv_nsec;
+	return age < tick;
+}
+
 int
 host_open(struct vfs_provider *p, struct vfs_node *node, int flags, struct vfs_handle **out,
     bool *unchanged)
@@ -98,7 +120,7 @@ host_open(struct vfs_provider *p, struct vfs_node *node, int flags, struct vfs_h
 	}
 	stamp = stamp_of(&st);
 	*unchanged = n->stamp == stamp && !(flags & O_TRUNC);
-	n->stamp = stamp;
+	n->stamp = is_recent(&st) ? 0 : stamp;
 	return host_handle_new(h, n, fd, false, (flags & O_ACCMODE) != O_RDONLY, out);
 }
 
