@@ -93,10 +93,16 @@ struct change {
 struct changes_base {
 	int root; /* the host's directory */
 	struct timespec opened;
-	/* Host files as earlier runs of apply left them: these are no changes of somebody else. */
+	/*
+	 * Host files as earlier runs of apply left them, in order: these are no changes of somebody
+	 * else.
+	 */
 	const struct changes_print *applied;
 	size_t n_applied;
 };
+
+/* Puts what was applied in order. */
+void changes_prints_sort(struct changes_print *v, size_t n);
 
 struct changes {
 	struct change

@@ -85,6 +85,26 @@ is_later(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
 }
 
+/* By file and time of change, all that matters of what was applied. */
+static int
+by_change(const void *a, const void *b)
+{
+	const struct changes_print *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return is_later(&x->ctime, &y->ctime) - is_later(&y->ctime, &x->ctime);
+}
+
+void
+changes_prints_sort(struct changes_print *v, size_t n)
+{
+	if (n > 0)
+		qsort(v, n, sizeof(*v), by_change);
+}
+
 /*
  * A directory's times tell of every name in it: what happened to those is looked at by itself.
  */
@@ -92,15 +112,11 @@ static bool
 conflicts(const struct compare *c, const struct changes_print *p)
 {
 	const struct changes_base *b = c->base;
-	size_t i;
 
 	if (S_ISDIR(p->mode) || !is_later(&p->ctime, &b->opened))
 		return false;
-	for (i = 0; i < b->n_applied; i++)
-		if (b->applied[i].dev == p->dev && b->applied[i].ino == p->ino &&
-		    memcmp(&b->applied[i].ctime, &p->ctime, sizeof(p->ctime)) == 0)
-			return false;
-	return true;
+	return b->n_applied == 0 ||
+	       bsearch(p, b->applied, b->n_applied, sizeof(*p), by_change) == NULL;
 }
 
 static void

@@ -247,6 +247,7 @@ read_applied(struct changes_session *s)
 		p.ctime = (struct timespec){.tv_sec = a.seconds, .tv_nsec = (long)a.nanoseconds};
 		s->prints[s->n_prints++] = p;
 	}
+	changes_prints_sort(s->prints, s->n_prints);
 }
 
 void

@@ -92,7 +92,10 @@ note(void *ctx, const struct changes_print *p)
 static int
 apply(struct fixture *f)
 {
-	return changes_apply(&f->changes, &f->layer, f->root, note, f, &f->n_done, f->error);
+	int rc = changes_apply(&f->changes, &f->layer, f->root, note, f, &f->n_done, f->error);
+
+	changes_prints_sort(f->applied, f->base.n_applied);
+	return rc;
 }
 
 static int
