@@ -313,25 +313,65 @@ place(struct hide *h, struct vfs_node *dir, const char *name, bool make, struct 
 
 /* ---- Functions of the provider ---- */
 
-static int
-hide_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, struct vfs_entry *out)
+/*
+ * True for names by which a file system of the host may find a file of another name: other forms of
+ * a letter and letters that it ignores (case folding), short names, endings that it cuts off,
+ * streams.  Letters in the other case are a pattern's.
+ */
+static bool
+may_be_alias(const char *name)
 {
-	struct hide *h = HIDE(p);
+	size_t length = strlen(name), i;
+
+	for (i = 0; i < length; i++) {
+		if ((unsigned char)name[i] >= 0x80 || strchr("~:\\", name[i]) != NULL)
+			return true;
+	}
+	return name[length - 1] == '.' || name[length - 1] == ' ';
+}
+
+/*
+ * Finds a name of the lower tree.  -ENOENT and *hidden for what leads to a hidden file, or is no
+ * name that the directory lists: patterns judge names, so that no other one may lead to a file.
+ */
+static int
+find_lower(struct hide *h, struct vfs_node *dir, const char *name, bool listed,
+    struct vfs_entry *out, bool *hidden)
+{
+	struct vfs_provider *lower = lower_of(h);
+	int error = lower->ops->lookup(lower, dir, name, out);
+
+	*hidden = error == 0 && (is_hidden_file(h, out) || (!listed && may_be_alias(name) &&
+							       !vfs_lists(lower, dir, name)));
+	if (!*hidden)
+		return error;
+	vfs_node_put(out->node);
+	tell(h, dir, name);
+	return -ENOENT;
+}
+
+/* listed: the name comes from its directory's listing. */
+static int
+find(struct hide *h, struct vfs_node *dir, const char *name, bool listed, struct vfs_entry *out)
+{
 	struct vfs_provider *owner;
 	struct vfs_node *where;
+	bool hidden;
 	int error;
 
 	if (!is_mine(h, dir) && is_hidden_name(h, dir, name))
 		meet(h, dir, name);
 	error = place(h, dir, name, false, &where, &owner);
-	if (error == 0)
-		error = owner->ops->lookup(owner, where, name, out);
-	if (error == 0 && is_hidden_file(h, out)) {
-		vfs_node_put(out->node);
-		tell(h, dir, name);
-		error = -ENOENT;
-	}
-	return error;
+	if (error != 0)
+		return error;
+	return owner == h->memory ? owner->ops->lookup(owner, where, name, out)
+				  : find_lower(h, where, name, listed, out, &hidden);
+}
+
+static int
+hide_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, struct vfs_entry *out)
+{
+	return find(HIDE(p), dir, name, false, out);
 }
 
 static int
@@ -351,20 +391,16 @@ hide_create(struct vfs_provider *p, struct vfs_node *dir, const char *name,
 	struct hide *h = HIDE(p);
 	struct vfs_node *where;
 	struct vfs_entry e;
+	bool hidden = false;
 	int error = place(h, dir, name, true, &where, &p);
 
 	if (error != 0)
 		return error;
 	/* Another name of a hidden file would be opened here. */
-	if (where == dir && p->ops->lookup(p, dir, name, &e) == 0) {
-		bool hidden = is_hidden_file(h, &e);
-
+	if (p != h->memory && find_lower(h, dir, name, false, &e, &hidden) == 0)
 		vfs_node_put(e.node);
-		if (hidden) {
-			tell(h, dir, name);
-			return -EACCES;
-		}
-	}
+	if (hidden)
+		return -EACCES;
 	error = p->ops->create(p, where, name, make, flags, out, handle);
 	/* The host may have put one there since. */
 	if (error == 0 && is_hidden_file(h, out)) {
@@ -396,21 +432,16 @@ hide_link(struct vfs_provider *p, struct vfs_node *node, struct vfs_node *dir, c
 static int
 may_go(struct hide *h, struct vfs_node *dir, const char *name, bool directory)
 {
-	struct vfs_provider *lower = lower_of(h);
 	struct vfs_entry e;
+	bool hidden;
 	int error;
 
-	if (h->scratches == NULL && hide_files_empty(&h->files))
+	if (h->scratches == NULL && hide_files_empty(&h->files) && !may_be_alias(name))
 		return 0;
-	error = lower->ops->lookup(lower, dir, name, &e);
+	error = find_lower(h, dir, name, false, &e, &hidden);
 	if (error != 0)
 		return error;
-	if (is_hidden_file(h, &e)) {
-		tell(h, dir, name);
-		error = -ENOENT;
-	} else if (directory) {
-		error = scratch_drop(h, e.node);
-	}
+	error = directory ? scratch_drop(h, e.node) : 0;
 	vfs_node_put(e.node);
 	return error;
 }
@@ -431,24 +462,23 @@ hide_unlink(struct vfs_provider *p, struct vfs_node *dir, const char *name, bool
 static int
 may_move(struct hide *h, struct vfs_node *dir, const char *name, bool replaced)
 {
-	struct vfs_provider *lower = lower_of(h);
 	struct vfs_entry e;
-	bool directory;
+	bool hidden;
 	int error;
 
 	if (is_mine(h, dir))
 		return 0;
-	error = lower->ops->lookup(lower, dir, name, &e);
+	error = find_lower(h, dir, name, false, &e, &hidden);
+	if (hidden)
+		return -EACCES;
 	if (error != 0)
 		return error == -ENOENT ? 0 : error;
-	directory = S_ISDIR(e.attr.mode);
-	error = is_hidden_file(h, &e) ? -EACCES : 0;
-	if (error == 0 && directory && is_on_the_way(h, dir, name)) {
+	if (S_ISDIR(e.attr.mode) && is_on_the_way(h, dir, name)) {
 		tell(h, dir, name);
 		error = -EACCES;
-	}
-	if (error == 0 && directory && replaced)
+	} else if (S_ISDIR(e.attr.mode) && replaced) {
 		error = scratch_drop(h, e.node);
+	}
 	vfs_node_put(e.node);
 	return error;
 }
@@ -567,7 +597,7 @@ keep_name(void *ctx, int phase, struct vfs_dirent *d)
 	if (!own->with_entries && hide_files_empty(&h->files))
 		return true;
 	/* A name that is gone by now, or another name of a hidden file. */
-	if (hide_lookup(&h->layer.base, dir, name, &d->entry) != 0) {
+	if (find(h, dir, name, true, &d->entry) != 0) {
 		d->entry.node = NULL;
 		return false;
 	}

@@ -41,3 +41,31 @@ vfs_node_path(
 out:
 	memmove(out, out + start, size - start);
 }
+
+struct listed {
+	const char *name;
+	size_t length;
+	bool found;
+};
+
+static bool
+compare(void *ctx, const struct vfs_dirent *d)
+{
+	struct listed *l = ctx;
+
+	l->found = d->length == l->length && memcmp(d->name, l->name, d->length) == 0;
+	return !l->found;
+}
+
+bool
+vfs_lists(struct vfs_provider *p, struct vfs_node *dir, const char *name)
+{
+	struct listed l = {.name = name, .length = strlen(name)};
+	struct vfs_handle *h;
+
+	if (p->ops->opendir(p, dir, &h) != 0)
+		return false;
+	(void)p->ops->readdir(p, h, 0, false, compare, &l);
+	p->ops->close(p, h);
+	return l.found;
+}

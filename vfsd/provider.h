@@ -321,6 +321,13 @@ vfs_is_dots(const char *name, size_t length)
 }
 
 /*
+ * True where a directory lists just that name.  A file system that folds letters, or has short
+ * names beside the long ones, finds a file by other names as well.  False where it cannot be
+ * listed.
+ */
+bool vfs_lists(struct vfs_provider *p, struct vfs_node *dir, const char *name);
+
+/*
  * Writes the path of a node from the mount's root ("a/b", "" for the root), for records.  A node
  * without a name gives "?".  Cut at the front where it does not fit.  p is the provider that the
  * server calls.

@@ -165,6 +165,58 @@ test_hidden_later(void)
 	p->ops->free(p);
 }
 
+/* A tree in memory that finds names whose letters beyond ASCII are left out, as some disks do. */
+static struct vfs_provider_ops folding;
+static int (*plain_lookup)(
+    struct vfs_provider *p, struct vfs_node *dir, const char *name, struct vfs_entry *out);
+
+static int
+fold_lookup(struct vfs_provider *p, struct vfs_node *dir, const char *name, struct vfs_entry *out)
+{
+	char folded[VFS_NAME_MAX + 1];
+	size_t used = 0;
+	int error = plain_lookup(p, dir, name, out);
+
+	if (error != -ENOENT)
+		return error;
+	for (; *name != '\0'; name++)
+		if ((unsigned char)*name < 0x80)
+			folded[used++] = *name;
+	folded[used] = '\0';
+	return plain_lookup(p, dir, folded, out);
+}
+
+/* A name that no listing has leads nowhere, whatever the host's file system makes of it. */
+static void
+test_hidden_aliases(void)
+{
+	struct vfs_provider *low = tree_with_secrets(), *p;
+	struct fuse_entry_out conf;
+	char text[16], names[64];
+	struct guest g;
+
+	folding = *low->ops;
+	plain_lookup = low->ops->lookup;
+	folding.lookup = fold_lookup;
+	low->ops = &folding;
+	p = tree_hide(low, 0, "conf/key", "conf/.env");
+	guest_open(&g, p, NULL);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "conf", &conf), 0);
+	CU_ASSERT_EQUAL(guest_lookup(&g, 1, "con\u200df", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_lookup(&g, conf.nodeid, "k\u200dey", NULL), -ENOENT);
+	CU_ASSERT_EQUAL(guest_put(&g, conf.nodeid, "k\u200dey", "mine"), -EACCES);
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "k\u200dey"), -ENOENT);
+	CU_ASSERT_EQUAL(guest_rename(&g, 1, "con\u200df", 1, "c", 0), -EACCES);
+	/* Other names beyond ASCII are as good as any. */
+	CU_ASSERT_EQUAL(guest_put(&g, conf.nodeid, "na\u00efve", "open"), 0);
+	CU_ASSERT_EQUAL(guest_get(&g, conf.nodeid, "na\u00efve", text, sizeof(text)), 0);
+	CU_ASSERT_EQUAL(guest_list(&g, conf.nodeid, true, names, sizeof(names)), 0);
+	CU_ASSERT_STRING_EQUAL(names, "na\u00efve plain ");
+	CU_ASSERT_EQUAL(guest_unlink(&g, conf.nodeid, "na\u00efve"), 0);
+	guest_close(&g);
+	p->ops->free(p);
+}
+
 /* A directory with the guest's own beside it is not empty, and takes what is beside it along. */
 static void
 test_scratch_directories(void)
@@ -208,6 +260,7 @@ test_scratch_directories(void)
 const struct test_row hide_tests[] = {
     {"globs", test_globs},
     {"hidden names", test_hidden},
+    {"names that no listing has", test_hidden_aliases},
     {"names that are hidden later", test_hidden_later},
     {"hidden names with a copy of the guest's own", test_scratch},
     {"directories with a copy of the guest's own", test_scratch_directories},
