@@ -295,12 +295,31 @@ is_denial(int result)
 	return result == -EACCES || result == -EPERM || result == -EROFS;
 }
 
-static void
-record(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node, int result)
+/* The other path of an operation on two names, or NULL. */
+static const char *
+second_path(struct vfs_server *s, const struct fuse_request *r, char *path, size_t size)
 {
-	char path[VFS_RECORD_PATH], second[VFS_RECORD_PATH];
 	struct vfs_node *other = NULL;
-	const char *other_name = r->second;
+	const char *name = r->second;
+
+	if (r->header.opcode == FUSE_RENAME) {
+		other = server_node(s, r->arg.rename.newdir);
+	} else if (r->header.opcode == FUSE_RENAME2) {
+		other = server_node(s, r->arg.rename2.newdir);
+	} else if (r->header.opcode == FUSE_LINK) {
+		other = server_node(s, r->arg.link.oldnodeid);
+		name = NULL;
+	}
+	if (other == NULL)
+		return r->second;
+	vfs_node_path(s->provider, other, name, path, size);
+	return path;
+}
+
+void
+server_record(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node, int result)
+{
+	char path[VFS_RECORD_PATH] = "?", second[VFS_RECORD_PATH];
 	struct vfs_record rec = {
 	    .operation = fuse_opcode_name(r->header.opcode),
 	    .path = path,
@@ -314,50 +333,49 @@ record(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node
 
 	if (s->config.record == NULL || (!s->config.trace && !rec.denied))
 		return;
-	vfs_node_path(s->provider, node, attribute ? NULL : r->name, path, sizeof(path));
-	if (r->header.opcode == FUSE_RENAME)
-		other = server_node(s, r->arg.rename.newdir);
-	else if (r->header.opcode == FUSE_RENAME2)
-		other = server_node(s, r->arg.rename2.newdir);
-	else if (r->header.opcode == FUSE_LINK) {
-		other = server_node(s, r->arg.link.oldnodeid);
-		other_name = NULL;
-	}
-	if (other != NULL) {
-		vfs_node_path(s->provider, other, other_name, second, sizeof(second));
-		rec.second = second;
-	} else {
-		rec.second = attribute ? r->name : r->second;
+	if (node != NULL) {
+		vfs_node_path(s->provider, node, attribute ? NULL : r->name, path, sizeof(path));
+		rec.second = attribute ? r->name : second_path(s, r, second, sizeof(second));
 	}
 	s->config.record(s->config.ctx, &rec);
+}
+
+/* Takes a request apart, and finds what it is for.  0, or -errno. */
+static int
+prepare(struct vfs_server *s, struct fuse_request *r, const uint8_t *bytes, struct vfs_node **node)
+{
+	int error = fuse_request_parse(bytes, r);
+
+	*node = NULL;
+	if (error != 0)
+		return error;
+	if (rows[r->header.opcode].serve == NULL)
+		return -ENOSYS;
+	if (rows[r->header.opcode].node)
+		*node = server_node(s, r->header.nodeid);
+	return *node != NULL || !rows[r->header.opcode].node ? 0 : -ESTALE;
 }
 
 static ssize_t
 serve(struct vfs_server *s, struct fuse_request *r, const uint8_t *bytes)
 {
-	struct vfs_node *node = NULL;
-	const struct row *row;
+	struct vfs_node *node;
+	int error = prepare(s, r, bytes, &node);
 	ssize_t n;
-	int error;
 
-	error = fuse_request_parse(bytes, r);
-	if (error != 0)
+	if (error != 0) {
+		if (!fuse_opcode_silent(r->header.opcode))
+			server_record(s, r, NULL, error);
 		return error;
-	row = &rows[r->header.opcode];
-	if (row->serve == NULL)
-		return -ENOSYS;
-	if (row->node) {
-		node = server_node(s, r->header.nodeid);
-		if (node == NULL)
-			return -ESTALE;
-		/* The operation may take the guest's last reference away. */
+	}
+	/* The operation may take the guest's last reference away. */
+	if (node != NULL)
 		vfs_node_ref(node);
-	}
-	n = row->serve(s, r, node);
-	if (node != NULL) {
-		record(s, r, node, n < 0 ? (int)n : 0);
-		vfs_node_put(node);
-	}
+	n = rows[r->header.opcode].serve(s, r, node);
+	/* A lock that waits has its record when it is answered. */
+	if (node != NULL && n != SERVER_NO_REPLY)
+		server_record(s, r, node, n < 0 ? (int)n : 0);
+	vfs_node_put(node);
 	return n;
 }
 

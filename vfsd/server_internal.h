@@ -35,6 +35,13 @@ server_op(struct vfs_server *s, const struct fuse_request *r, struct vfs_node *n
 /* Copies a small body in and returns its length. */
 ssize_t server_body(struct vfs_server *s, const void *body, size_t length);
 
+/*
+ * Tells of an operation that is done.  node is the request's; NULL where it has none that is known,
+ * and then nothing else of the request is said.
+ */
+void server_record(
+    struct vfs_server *s, const struct fuse_request *r, struct vfs_node *node, int result);
+
 /* Sends one message that is no reply to the request at hand.  error is 0 or -errno. */
 int server_send_later(struct vfs_server *s, uint64_t unique, int error);
 

@@ -18,7 +18,7 @@
 struct server_waiter {
 	struct server_waiter *next;
 	struct vfs_handle *handle;
-	uint64_t unique;
+	struct fuse_in_header request;
 	int operation;
 };
 
@@ -41,7 +41,8 @@ operation_of(uint32_t type, int *operation)
 }
 
 static int
-wait_for(struct vfs_server *s, struct vfs_handle *h, uint64_t unique, int operation)
+wait_for(
+    struct vfs_server *s, struct vfs_handle *h, const struct fuse_in_header *request, int operation)
 {
 	struct server_waiter *w, **at = &s->waiters;
 
@@ -51,7 +52,7 @@ wait_for(struct vfs_server *s, struct vfs_handle *h, uint64_t unique, int operat
 	if (w == NULL)
 		return -ENOLCK;
 	w->handle = h;
-	w->unique = unique;
+	w->request = *request;
 	w->operation = operation;
 	while (*at != NULL)
 		at = &(*at)->next;
@@ -84,7 +85,7 @@ server_setlk(struct vfs_server *s, const struct fuse_request *r, struct vfs_node
 	error = s->provider->ops->flock(s->provider, h, operation);
 	if (error != -EWOULDBLOCK || r->header.opcode != FUSE_SETLKW)
 		return error;
-	error = wait_for(s, h, r->header.unique, operation);
+	error = wait_for(s, h, &r->header, operation);
 	return error != 0 ? error : SERVER_NO_REPLY;
 }
 
@@ -93,12 +94,13 @@ static int
 answer(struct vfs_server *s, struct server_waiter **at, int error)
 {
 	struct server_waiter *w = *at;
-	uint64_t unique = w->unique;
+	const struct fuse_request r = {.header = w->request};
 
 	*at = w->next;
+	server_record(s, &r, w->handle->node, error);
 	free(w);
 	s->n_waiters--;
-	return server_send_later(s, unique, error);
+	return server_send_later(s, r.header.unique, error);
 }
 
 int
@@ -107,7 +109,7 @@ server_locks_interrupt(struct vfs_server *s, uint64_t unique)
 	struct server_waiter **at;
 
 	for (at = &s->waiters; *at != NULL; at = &(*at)->next) {
-		if ((*at)->unique == unique)
+		if ((*at)->request.unique == unique)
 			return answer(s, at, -EINTR);
 	}
 	return 0;

@@ -314,6 +314,41 @@ test_records(void)
 	CU_ASSERT_EQUAL(seen.denied, 0);
 	CU_ASSERT_EQUAL(guest_call(&f.g, FUSE_MKNOD, 1, &node, sizeof(node), "n", NULL), -EPERM);
 	CU_ASSERT_EQUAL(seen.denied, 1);
+	/* What is no request of the mount's, too. */
+	CU_ASSERT_EQUAL(guest_lookup(&f.g, 12345, "x", NULL), -ESTALE);
+	CU_ASSERT_STRING_EQUAL(seen.last, "lookup ? - -116");
+	CU_ASSERT_EQUAL(guest_lookup(&f.g, 1, "a/b", NULL), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(seen.last, "lookup ? - -22");
+	CU_ASSERT_EQUAL(guest_call(&f.g, 4711, 1, NULL, 0, NULL, NULL), -ENOSYS);
+	CU_ASSERT_STRING_EQUAL(seen.last, "unknown ? - -38");
+	stop(&f);
+}
+
+/* A lock that waits has one record, with what came of it. */
+static void
+test_record_of_a_lock(void)
+{
+	struct seen seen = {0};
+	struct vfs_server_config config = {.record = on_record, .ctx = &seen, .trace = true};
+	struct fuse_lk_in lock = {.lk = {.type = F_WRLCK}, .lk_flags = FUSE_LK_FLOCK};
+	struct fixture f;
+	uint64_t id, first, second;
+	int n;
+
+	start(&f, &config);
+	CU_ASSERT_EQUAL(guest_create(&f.g, 1, "a", O_RDWR, 0600, &id, &first), 0);
+	CU_ASSERT_EQUAL(guest_open_file(&f.g, id, O_RDWR, &second), 0);
+	lock.fh = first;
+	CU_ASSERT_EQUAL(guest_call(&f.g, FUSE_SETLKW, id, &lock, sizeof(lock), NULL, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(seen.last, "setlkw a - 0");
+	n = seen.n;
+	lock.fh = second;
+	CU_ASSERT_EQUAL(guest_call(&f.g, FUSE_SETLKW, id, &lock, sizeof(lock), NULL, NULL), 1);
+	CU_ASSERT_EQUAL(seen.n, n);
+	CU_ASSERT_EQUAL(guest_release(&f.g, id, second), 0);
+	CU_ASSERT_EQUAL(seen.n, n + 2);
+	CU_ASSERT_EQUAL(f.g.n_later, 1);
+	CU_ASSERT_EQUAL(f.g.later[0].error, -EBADF);
 	stop(&f);
 }
 
@@ -327,5 +362,6 @@ const struct test_row server_tests[] = {
     {"handles of others", test_wrong_handles},
     {"offsets and sizes out of range", test_ranges},
     {"records", test_records},
+    {"the record of a lock", test_record_of_a_lock},
     {NULL, NULL},
 };
