@@ -2,6 +2,8 @@
 /* One listing out of two directories: see the header. */
 #include "vfsd/merge.h"
 
+#include <stdlib.h>
+
 struct reading {
 	struct vfs_merge *m;
 	uint64_t skip; /* names before this one are passed over */
@@ -31,6 +33,23 @@ on_name(void *ctx, const struct vfs_dirent *given)
 		vfs_node_put(d.entry.node);
 	m->count += keep;
 	m->cookie[m->phase] = given->cookie;
+	if (keep && m->recent != NULL)
+		m->recent[m->count % VFS_MERGE_RECENT] = given->cookie;
+	return true;
+}
+
+/* Goes to the place behind a name that was given a short while ago.  False: too long ago. */
+static bool
+go_back(struct vfs_merge *m, uint64_t cookie)
+{
+	if (m->recent == NULL || cookie == 0 || cookie > m->count ||
+	    m->count - cookie >= VFS_MERGE_RECENT)
+		return false;
+	m->phase = m->phase > 0 && cookie > m->second;
+	m->cookie[m->phase] = m->recent[cookie % VFS_MERGE_RECENT];
+	if (m->phase == 0)
+		m->cookie[1] = 0;
+	m->count = cookie;
 	return true;
 }
 
@@ -46,7 +65,10 @@ vfs_merge_read(struct vfs_merge *m, uint64_t cookie, vfs_merge_filter filter, vo
 	    .ctx = ctx};
 	int error = 0;
 
-	if (cookie != m->count) {
+	/* Without memory for it every way back is the long one. */
+	if (m->recent == NULL)
+		m->recent = calloc(VFS_MERGE_RECENT, sizeof(*m->recent));
+	if (cookie != m->count && !go_back(m, cookie)) {
 		m->count = m->cookie[0] = m->cookie[1] = 0;
 		m->phase = 0;
 	}
@@ -54,6 +76,8 @@ vfs_merge_read(struct vfs_merge *m, uint64_t cookie, vfs_merge_filter filter, vo
 		struct vfs_provider *p = m->part[m->phase];
 		struct vfs_handle *h = m->handle[m->phase];
 
+		if (m->phase == 1 && m->cookie[1] == 0)
+			m->second = m->count;
 		if (h != NULL)
 			error = p->ops->readdir(p, h, m->cookie[m->phase], false, on_name, &r);
 		if (r.full || error != 0)
@@ -72,4 +96,6 @@ vfs_merge_close(struct vfs_merge *m)
 			m->part[i]->ops->close(m->part[i], m->handle[i]);
 		m->handle[i] = NULL;
 	}
+	free(m->recent);
+	m->recent = NULL;
 }

@@ -123,6 +123,62 @@ common_xattrs(struct guest *g)
 	    guest_call(g, FUSE_GETXATTR, e.nodeid, &get, sizeof(get), "user.k", NULL), -ENODATA);
 }
 
+/*
+ * Takes the first two names of a listing's reply and removes them.  Returns the place to go on at,
+ * 0 at the end.
+ */
+static uint64_t
+remove_two(struct guest *g, uint64_t dir, uint64_t fh, uint64_t offset)
+{
+	struct fuse_read_in in = {.fh = fh, .offset = offset, .size = 4096};
+	char names[2][VFS_NAME_MAX + 1];
+	struct fuse_dirent d;
+	size_t at = 0, n = 0;
+
+	offset = 0;
+	CU_ASSERT_EQUAL_FATAL(guest_call(g, FUSE_READDIR, dir, &in, sizeof(in), NULL, NULL), 0);
+	while (at < guest_body_length(g) && n < 2) {
+		const uint8_t *body = guest_body(g);
+
+		memcpy(&d, body + at, FUSE_NAME_OFFSET);
+		memcpy(names[n], body + at + FUSE_NAME_OFFSET, d.namelen);
+		names[n][d.namelen] = '\0';
+		n += !vfs_is_dots(names[n], d.namelen);
+		offset = d.off;
+		at += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + d.namelen);
+	}
+	while (n > 0)
+		CU_ASSERT_EQUAL(guest_unlink(g, dir, names[--n]), 0);
+	return offset;
+}
+
+/* A program with a small buffer removes all that it lists. */
+static void
+common_removing(struct guest *g)
+{
+	struct fuse_open_in in = {0};
+	struct fuse_open_out out;
+	struct fuse_release_in release = {0};
+	uint64_t d, offset = 0;
+	char name[16];
+	int i;
+
+	CU_ASSERT_EQUAL(guest_mkdir(g, 1, "d", 0700, &d), 0);
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		CU_ASSERT_EQUAL(guest_put(g, d, name, ""), 0);
+	}
+	CU_ASSERT_EQUAL(guest_call(g, FUSE_OPENDIR, d, &in, sizeof(in), NULL, NULL), 0);
+	memcpy(&out, guest_body(g), sizeof(out));
+	release.fh = out.fh;
+	do
+		offset = remove_two(g, d, out.fh, offset);
+	while (offset != 0);
+	CU_ASSERT_EQUAL(
+	    guest_call(g, FUSE_RELEASEDIR, d, &release, sizeof(release), NULL, NULL), 0);
+	CU_ASSERT_EQUAL(guest_rmdir(g, 1, "d"), 0);
+}
+
 /* Runs a check over each kind of provider, and sees that nothing is left behind. */
 static void
 over_all(void (*check)(struct guest *g))
@@ -168,6 +224,12 @@ static void
 test_xattrs(void)
 {
 	over_all(common_xattrs);
+}
+
+static void
+test_removing(void)
+{
+	over_all(common_removing);
 }
 
 /* ---- Memory ---- */
@@ -322,6 +384,7 @@ const struct test_row provider_tests[] = {
     {"names", test_names},
     {"content", test_content},
     {"extended attributes", test_xattrs},
+    {"removing what is listed", test_removing},
     {"memory: caps", test_memory_caps},
     {"memory: names that are gone", test_memory_names},
     {"memory: sparse files", test_memory_sparse},
