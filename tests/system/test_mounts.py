@@ -201,6 +201,9 @@ class Kinds(Files):
         self.assertEqual(self.sh(box, "stat -c %u:%g:%a /workspace/s"), "12:34:6755\n")
         st = os.stat(os.path.join(self.root, "work", "s"))
         self.assertEqual((st.st_uid, st.st_gid, st.st_mode & 0o7777), (OURS, OURS, 0o755))
+        # A mode is the host's: where it closes a file to its owner, it does so to the guest's root.
+        self.sh(box, "cd /workspace && echo x >ro && chmod 444 ro && ! echo y >>ro && chmod 644 ro && echo y >>ro && "
+                     "rm ro")
         self.sh(box, "mknod /workspace/null c 1 3", want=1)
         self.assertFalse(os.path.lexists(os.path.join(self.root, "work", "null")))
 

@@ -452,6 +452,12 @@ def access_lists(d):
 
 
 @case
+def trusted_attributes(d):
+    put(f"{d}/f")
+    return code(os.setxattr, f"{d}/f", "trusted.a", b"1")
+
+
+@case
 def record_locks(d):
     put(f"{d}/f", b"0123456789")
     with open(f"{d}/f", "r+b") as f:
@@ -581,6 +587,7 @@ def rename_flags(d):
 EVERYWHERE = {
     "device_nodes": "device nodes never reach the host",
     "access_lists": "access control lists are not served",
+    "trusted_attributes": "attributes are served in the namespace user alone",
 }
 EXPECTED = {
     "host": EVERYWHERE,
