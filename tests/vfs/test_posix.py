@@ -452,6 +452,16 @@ def access_lists(d):
 
 
 @case
+def touched(d):
+    def later(name):
+        os.mknod(name)
+        made = os.stat(name).st_mtime_ns
+        os.utime(name)
+        return os.stat(name).st_mtime_ns >= made
+    return all(later(f"{d}/{i}") for i in range(50))
+
+
+@case
 def trusted_attributes(d):
     put(f"{d}/f")
     return code(os.setxattr, f"{d}/f", "trusted.a", b"1")
