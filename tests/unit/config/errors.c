@@ -75,7 +75,7 @@ keys(void)
 {
 	static const struct row rows[] = {
 	    {"image = a vm { cpu = 1 }", "t.conf:1: unknown key cpu; use cpus, memory, accel, "
-					 "rootfs, start or boot-timeout"},
+					 "rootfs, start, mounts or boot-timeout"},
 	    {"image = a include = b",
 		"t.conf:1: unknown key include; use image, command, timeout, user, cwd, env, tty, "
 		"id, label, hooks, audit, uid-range, vm, network, mount, ingress, ssh or limits"},
@@ -351,6 +351,31 @@ after_a_refusal(void)
 	config_free(c);
 }
 
+/* A machine has room for so many devices. */
+static void
+devices(void)
+{
+	char text[2048] = "image = a\nvm { mounts = virtiofs }\n";
+	size_t used = strlen(text);
+	struct config *c;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		used += (size_t)snprintf(
+		    text + used, sizeof(text) - used, "mount \"/m%d\" { memory = \"1M\" }\n", i);
+	c = parse(text);
+	CU_ASSERT_EQUAL(config_mount_devices(c), 16);
+	config_free(c);
+	snprintf(text + used, sizeof(text) - used, "mount \"/n\" { memory = \"1M\" }\n");
+	refuse(text,
+	    "t.conf:2: mounts = virtiofs has room for 16 mounts, and there are 17; use auto "
+	    "or relay");
+	memcpy(strstr(text, "virtiofs"), "auto    ", strlen("virtiofs"));
+	c = parse(text);
+	CU_ASSERT_EQUAL(config_mount_devices(c), 0);
+	config_free(c);
+}
+
 void
 add_errors_suite(void)
 {
@@ -358,6 +383,7 @@ add_errors_suite(void)
 
 	CU_add_test(suite, "syntax", syntax);
 	CU_add_test(suite, "escapes", escapes);
+	CU_add_test(suite, "devices", devices);
 	CU_add_test(suite, "keys", keys);
 	CU_add_test(suite, "values", values);
 	CU_add_test(suite, "mounts", mounts);
