@@ -333,8 +333,12 @@ on_shutdown(struct agent *a, const void *body)
 {
 	const Gondolin__AgentShutdown *m = body;
 
+	if (a->shutdown)
+		return broken(a, "a second shutdown");
 	a->shutdown = true;
 	a->grace_ms = m->grace_ms;
+	if (a->options->shutdown != NULL)
+		a->options->shutdown(a->options->ctx, a->grace_ms);
 	return 0;
 }
 
@@ -397,6 +401,14 @@ on_frame(struct agent *a, const struct agent_header *h, const uint8_t *payload)
 
 /* ---- The port ---- */
 
+/* The host asked for the end: of all, or of what the commands still do and say. */
+static bool
+is_over(const struct agent *a)
+{
+	return a->shutdown &&
+	       (a->options->shutdown == NULL || (a->n_commands == 0 && a->out.used == 0));
+}
+
 /* Frames that are whole already.  Each may be answered, so each waits for room in the outbox. */
 static int
 take_frames(struct agent *a, bool *blocked)
@@ -405,7 +417,7 @@ take_frames(struct agent *a, bool *blocked)
 	struct agent_header h;
 	int rc;
 
-	while (!a->shutdown) {
+	while (!is_over(a)) {
 		*blocked = !outbox_has_control_room(&a->out);
 		if (*blocked)
 			return 0;
@@ -432,7 +444,7 @@ port_pass(struct agent *a)
 	int rc;
 
 	rc = take_frames(a, &blocked);
-	if (rc < 0 || blocked || a->shutdown || !a->port.readable)
+	if (rc < 0 || blocked || is_over(a) || !a->port.readable)
 		return rc;
 	at = agent_reader_space(&a->reader, &room);
 	n = read(a->port.fd, at, room);
@@ -556,7 +568,7 @@ serve(struct agent *a)
 	for (;;) {
 		for (i = 0, rc = 1; rc > 0 && i < PASSES_MAX; i++)
 			rc = pass(a);
-		if (rc < 0 || a->shutdown)
+		if (rc < 0 || is_over(a))
 			return rc < 0 ? rc : 0;
 		i = rc;
 		rc = run_timers(a);

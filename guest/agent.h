@@ -28,6 +28,12 @@ struct agent_options {
 	int port;               /* a stream; made non-blocking, stays the caller's */
 	uint32_t kill_after_ms; /* AGENT_KILL_AFTER_MS but in tests */
 	const struct agent_system *system;
+	/*
+	 * Called once when the host asks for a shutdown; the agent then serves on until the last
+	 * command has ended and all was said.  NULL: it ends at once.
+	 */
+	void (*shutdown)(void *ctx, uint32_t grace_ms);
+	void *ctx;
 };
 
 /*

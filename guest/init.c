@@ -116,11 +116,27 @@ init_identity(void)
 	return 0;
 }
 
+/*
+ * Tells init, and stops until init has signalled everybody: a command that is told to end shall not
+ * find its output closed.  The agent carries its last words.
+ */
+static void
+hand_over(void *ctx, uint32_t grace_ms)
+{
+	const int *grace = ctx;
+
+	signal(SIGTERM, SIG_IGN);
+	if (write(*grace, &grace_ms, sizeof(grace_ms)) == (ssize_t)sizeof(grace_ms))
+		raise(SIGSTOP);
+}
+
 /* The agent's process: its exit code says nothing, `grace` says that the host asked for the end. */
 static void __attribute__((noreturn)) agent_main(int events, int grace)
 {
-	struct agent_options options = {
-	    .kill_after_ms = AGENT_KILL_AFTER_MS, .system = &agent_system_real};
+	struct agent_options options = {.kill_after_ms = AGENT_KILL_AFTER_MS,
+	    .system = &agent_system_real,
+	    .shutdown = hand_over,
+	    .ctx = &grace};
 	uint32_t grace_ms;
 	char why[256];
 	int rc;
@@ -138,8 +154,6 @@ static void __attribute__((noreturn)) agent_main(int events, int grace)
 		log_line("gondolin-guest: the agent ends: %s", why);
 		_exit(1);
 	}
-	if (write(grace, &grace_ms, sizeof(grace_ms)) < 0)
-		_exit(1);
 	_exit(0);
 }
 
@@ -149,8 +163,9 @@ init_reap_until(pid_t agent, pid_t relay, int *status)
 	pid_t pid;
 
 	do
-		pid = waitpid(-1, status, 0);
-	while ((pid > 0 && pid != agent && pid != relay) || (pid < 0 && errno == EINTR));
+		pid = waitpid(-1, status, WUNTRACED);
+	while ((pid > 0 && pid != agent && (pid != relay || WIFSTOPPED(*status))) ||
+	       (pid < 0 && errno == EINTR));
 	return pid;
 }
 

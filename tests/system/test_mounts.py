@@ -463,6 +463,17 @@ class Ends(Files):
         self.assertEqual(self.read("last"), "ended\n")
         box.end()
 
+    def test_stop_comes_before_its_output_closes(self):
+        box = self.box()
+        p = harness.popen(["gondolin", "exec", "--session", box.id, "--", "sh", "-c",
+                           "trap 'echo ended >/w/last; exit' TERM; while :; do echo x; done"])
+        self.assertEqual(p.stdout.readline(), b"x\n")
+        self.assertEqual(run("gondolin", "stop", box.id).code, 0)
+        p.communicate()
+        box.wait()
+        self.assertEqual(os.listdir(self.root), ["last"], box.said())
+        box.end()
+
     def test_refused(self):
         closed = self.folder("closed")
         self.file("file")
