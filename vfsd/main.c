@@ -62,9 +62,9 @@ main(void)
 		    strerror(-rc));
 		return 125;
 	}
-	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOTIMERFD);
+	loop = vfsd_loop();
 	if (loop == NULL) {
-		log_line("no epoll: %s", strerror(errno));
+		log_line("no event loop: %s", strerror(errno));
 		return 125;
 	}
 	vfsd_init(v);

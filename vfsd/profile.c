@@ -17,11 +17,10 @@
 
 static const struct jail_syscall syscalls[] = {
 #ifdef __x86_64__
-    ALLOW(epoll_wait, "libev: wait"),
+    ALLOW(poll, "libev: wait"),
 #else
-    ALLOW(epoll_pwait, "libev: wait"),
+    ALLOW(ppoll, "libev: wait"),
 #endif
-    ALLOW(epoll_ctl, "libev: ev_io_start, ev_io_stop"),
     ALLOW_ELSEWHERE(clock_gettime, "libev: ev_time; times of files in memory",
 	"hosts whose clock the vDSO cannot read"),
     ALLOW(read, "the guest's port; on_kick"),
@@ -94,7 +93,7 @@ static const struct jail_fd fds[] = {
     {JAIL_FD_PIPE, 1, "log"},
     {JAIL_FD_SOCKET, 4 + MOUNT_DEVICES_MAX,
 	"supervisor, the guest's port; changes.sock and one client of it; the mounts' devices"},
-    {JAIL_FD_EVENT, 1 + 4 * MOUNT_DEVICES_MAX, "libev's epoll set; two queues of each device"},
+    {JAIL_FD_EVENT, 4 * MOUNT_DEVICES_MAX, "two queues of each device"},
     {JAIL_FD_DIRECTORY, FILES_MAX, "the mounts' directories; what the guest has open"},
     {JAIL_FD_FILE, FILES_MAX, "what the guest has open"},
     {JAIL_FD_PATH, 2, "host_node_any, made: a link, fifo or socket, while the guest asks of it"},

@@ -98,6 +98,12 @@ on_supervisor_ended(void *ctx, int reason, const char *message)
 		vfsd_end(v, message != NULL ? message : strerror(-reason));
 }
 
+struct ev_loop *
+vfsd_loop(void)
+{
+	return ev_loop_new(EVBACKEND_POLL | EVFLAG_NOENV | EVFLAG_NOTIMERFD);
+}
+
 void
 vfsd_serve(struct vfsd *v, struct ev_loop *loop, int fd)
 {

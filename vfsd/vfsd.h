@@ -84,6 +84,14 @@ void mount_close(struct mount *m);
 /* Everything but the supervisor's channel. */
 void vfsd_init(struct vfsd *v);
 
+/*
+ * Makes the event loop, before the jail; NULL where it cannot be made.
+ *
+ * By poll: what QEMU passes is open there as well, and a set of epoll's goes on telling of it when
+ * it is closed here.  libev then makes the set anew, for which there is no call inside the jail.
+ */
+struct ev_loop *vfsd_loop(void);
+
 /* The event loop and the supervisor's channel, from inside the jail.  Runs until the end. */
 void vfsd_serve(struct vfsd *v, struct ev_loop *loop, int fd);
 

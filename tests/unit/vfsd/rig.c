@@ -3,10 +3,14 @@
 #include "tests/unit/vfsd/rig.h"
 
 #include <ev.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,18 +18,38 @@
 
 #define DEADLINE_MS 60000
 
+/* What the wall forbids and the event loop could want: a new set to wait on. */
+static void
+forbid_descriptors(void)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_epoll_create1, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		_exit(98);
+}
+
 static void
 serve(int fd)
 {
 	struct vfsd *v = calloc(1, sizeof(*v));
+	struct ev_loop *loop;
 	int rc = 0;
 
 	while (rc == 0 && !v->confined)
 		rc = ipc_receive_now(fd, &supervisor_table, v, SUPERVISOR_SETUP);
 	if (rc < 0)
 		_exit(99);
+	loop = vfsd_loop();
 	vfsd_init(v);
-	vfsd_serve(v, ev_loop_new(EVFLAG_NOENV), fd);
+	forbid_descriptors();
+	vfsd_serve(v, loop, fd);
 	_exit(v->exit_code);
 }
 

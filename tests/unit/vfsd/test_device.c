@@ -365,6 +365,28 @@ test_early(void)
 	stop(&d);
 }
 
+/* A queue that has ended may still be notified of: the machine has its eventfd, too. */
+static void
+test_stopped_queue(void)
+{
+	const uint32_t which[2] = {1, 0};
+	struct machine_message m;
+	struct device d;
+	int i;
+
+	start(&d);
+	init(&d);
+	m = machine_message(M_GET_VRING_BASE, which, sizeof(which), -1);
+	say(&d, &m);
+	CU_ASSERT_EQUAL(answer(&d, M_GET_VRING_BASE), UINT64_C(1) << 32 | 1);
+	kick(&d, 1);
+	for (i = 0; i < 3; i++) {
+		say(&d, &(struct machine_message){.header = {M_GET_FEATURES, 1, 0}});
+		CU_ASSERT_NOT_EQUAL(answer(&d, M_GET_FEATURES), 0);
+	}
+	stop(&d);
+}
+
 /* The machine's end ends the boot, and the next one begins anew. */
 static void
 test_second_boot(void)
@@ -403,5 +425,6 @@ add_device_suite(void)
 	CU_add_test(suite, "serves", test_serves);
 	CU_add_test(suite, "broken in every way", test_broken);
 	CU_add_test(suite, "requests that come early", test_early);
+	CU_add_test(suite, "a queue that has ended", test_stopped_queue);
 	CU_add_test(suite, "a second boot", test_second_boot);
 }
