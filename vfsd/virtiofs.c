@@ -308,9 +308,14 @@ virtiofs_open(struct vfsd *v, uint32_t mount, int fd)
 	struct virtiofs *f;
 	size_t i;
 
-	if (mount >= v->n_mounts || v->mounts[mount].device != NULL || v->port.fd < 0) {
+	if (mount >= v->n_mounts || v->mounts[mount].device != NULL) {
 		close(fd);
 		return -EPROTO;
+	}
+	/* The machine can be gone before all of it has come. */
+	if (v->port.fd < 0) {
+		close(fd);
+		return 0;
 	}
 	f = calloc(1, sizeof(*f));
 	if (v->virtiofs == NULL)

@@ -45,8 +45,10 @@ struct virtiofs_scratch {
 	uint8_t request[FUSE_REQUEST_MAX] __attribute__((aligned(8)));
 };
 
-/* Takes the machine's socket for a mount, for this boot.  Returns 0, or -EPROTO where it has one
- * or there is no such mount (fd is closed). */
+/*
+ * Takes the machine's socket for a mount, for this boot; closes it where the boot is over already.
+ * Returns 0, or -EPROTO where it has one or there is no such mount (fd is closed).
+ */
 int virtiofs_open(struct vfsd *v, uint32_t mount, int fd);
 
 /* Ends the mount's device; NULL is allowed. */

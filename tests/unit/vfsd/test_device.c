@@ -387,33 +387,69 @@ test_stopped_queue(void)
 	stop(&d);
 }
 
+/* A new boot.  device false: the machine's end of the device does not come. */
+static void
+boot_anew(struct device *d, bool device)
+{
+	Gondolin__VfsdPort port = GONDOLIN__VFSD_PORT__INIT;
+	Gondolin__VfsdDevice message = GONDOLIN__VFSD_DEVICE__INIT;
+	int ports[2], devices[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ports), 0);
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, devices), 0);
+	rig_tell(&d->rig, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &port, ports[1]);
+	if (device)
+		rig_tell(&d->rig, GONDOLIN__SUP_TO_VFSD__BODY_DEVICE, &message, devices[1]);
+	close(ports[1]);
+	close(devices[1]);
+	close(d->rig.port);
+	d->rig.port = ports[0];
+	close(d->fd);
+	d->fd = devices[0];
+}
+
 /* The machine's end ends the boot, and the next one begins anew. */
 static void
 test_second_boot(void)
+{
+	struct device d;
+	uint32_t mount;
+
+	start(&d);
+	init(&d);
+	CU_ASSERT_EQUAL(shutdown(d.fd, SHUT_RDWR), 0);
+	CU_ASSERT_TRUE(is_over(&d));
+	boot_anew(&d, true);
+	CU_ASSERT(rig_take_frame(&d.rig, &mount) > 0);
+	say(&d, &(struct machine_message){.header = {M_GET_FEATURES, 1, 0}});
+	CU_ASSERT_NOT_EQUAL(answer(&d, M_GET_FEATURES), 0);
+	stop(&d);
+}
+
+/* A machine that is gone before its device has come is no fault of the supervisor's. */
+static void
+test_gone_early(void)
 {
 	Gondolin__VfsdPort port = GONDOLIN__VFSD_PORT__INIT;
 	Gondolin__VfsdDevice device = GONDOLIN__VFSD_DEVICE__INIT;
 	struct device d;
 	uint32_t mount;
 	int ports[2], devices[2];
+	char byte;
 
 	start(&d);
-	init(&d);
-	CU_ASSERT_EQUAL(shutdown(d.fd, SHUT_RDWR), 0);
-	CU_ASSERT_TRUE(is_over(&d));
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ports), 0);
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, devices), 0);
+	close(ports[0]);
 	rig_tell(&d.rig, GONDOLIN__SUP_TO_VFSD__BODY_PORT, &port, ports[1]);
 	rig_tell(&d.rig, GONDOLIN__SUP_TO_VFSD__BODY_DEVICE, &device, devices[1]);
 	close(ports[1]);
 	close(devices[1]);
-	close(d.rig.port);
-	d.rig.port = ports[0];
-	close(d.fd);
-	d.fd = devices[0];
+	CU_ASSERT_TRUE(wait_for(devices[0]));
+	CU_ASSERT_EQUAL(read(devices[0], &byte, 1), 0);
+	close(devices[0]);
+	boot_anew(&d, true);
 	CU_ASSERT(rig_take_frame(&d.rig, &mount) > 0);
-	say(&d, &(struct machine_message){.header = {M_GET_FEATURES, 1, 0}});
-	CU_ASSERT_NOT_EQUAL(answer(&d, M_GET_FEATURES), 0);
 	stop(&d);
 }
 
@@ -427,4 +463,5 @@ add_device_suite(void)
 	CU_add_test(suite, "requests that come early", test_early);
 	CU_add_test(suite, "a queue that has ended", test_stopped_queue);
 	CU_add_test(suite, "a second boot", test_second_boot);
+	CU_add_test(suite, "a machine that is gone early", test_gone_early);
 }
