@@ -118,13 +118,26 @@ send_plan(struct vfsd *v)
 
 /* ---- Receiving ---- */
 
+/* Whether the machine has said of each mount that has a device where that is. */
+static bool
+has_devices(const struct vfsd *v)
+{
+	uint32_t i;
+
+	for (i = 0; v->by_devices && i < v->n_mounts; i++)
+		if (v->mounts[i].device == NULL)
+			return false;
+	return true;
+}
+
 static int
 on_owner(struct vfsd *v, const uint8_t *bytes, size_t length)
 {
 	uint32_t uid, gid, i;
 	int rc;
 
-	if (v->port.owned)
+	/* A machine waits for its devices before it starts the guest. */
+	if (v->port.owned || !has_devices(v))
 		return -EPROTO;
 	rc = mount_owner_decode(bytes, length, &uid, &gid);
 	if (rc < 0)

@@ -453,6 +453,21 @@ test_gone_early(void)
 	stop(&d);
 }
 
+/* A guest cannot speak before its machine has its devices. */
+static void
+test_speaks_early(void)
+{
+	struct device d;
+	uint32_t mount;
+
+	start(&d);
+	boot_anew(&d, false);
+	CU_ASSERT(rig_take_frame(&d.rig, &mount) > 0);
+	rig_put_owner(&d.rig);
+	CU_ASSERT_TRUE(is_over(&d));
+	stop(&d);
+}
+
 void
 add_device_suite(void)
 {
@@ -464,4 +479,5 @@ add_device_suite(void)
 	CU_add_test(suite, "a queue that has ended", test_stopped_queue);
 	CU_add_test(suite, "a second boot", test_second_boot);
 	CU_add_test(suite, "a machine that is gone early", test_gone_early);
+	CU_add_test(suite, "a guest that speaks early", test_speaks_early);
 }
