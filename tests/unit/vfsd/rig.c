@@ -133,8 +133,11 @@ read_all(struct rig *r, void *bytes, size_t n)
 	ssize_t got;
 
 	while (done < n) {
-		if (poll(&p, 1, DEADLINE_MS) != 1)
+		/* Silence is no end. */
+		if (poll(&p, 1, DEADLINE_MS) != 1) {
+			CU_FAIL("vfsd says nothing");
 			return false;
+		}
 		got = read(r->port, (uint8_t *)bytes + done, n - done);
 		if (got <= 0)
 			return false;
