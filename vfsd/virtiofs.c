@@ -151,12 +151,16 @@ on_kick(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct virtiofs *f = w->data;
 	uint64_t times;
+	ssize_t n = read(w->fd, &times, sizeof(times));
 
 	(void)loop;
 	(void)events;
-	/* How often does not matter, nor whether it was one that had been taken already. */
-	(void)!read(w->fd, &times, sizeof(times));
-	f->pending[w - f->kicks] = true;
+	/* How often does not matter, nor whether it was one that had been taken already.  What is
+	 * no eventfd could be readable for ever. */
+	if (n == (ssize_t)sizeof(times) || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		f->pending[w - f->kicks] = true;
+	else
+		broken(f, "machine", -EPROTO);
 }
 
 /* ---- The machine ---- */

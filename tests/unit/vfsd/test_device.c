@@ -333,6 +333,28 @@ test_broken(void)
 	}
 }
 
+/* What is always readable would be looked at for ever. */
+static void
+test_no_eventfd(void)
+{
+	const uint64_t queue = 1;
+	struct machine_message m;
+	struct device d;
+	int ends[2], way;
+
+	for (way = 0; way < 2; way++) {
+		start(&d);
+		CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+		close(ends[1]);
+		m = machine_message(
+		    M_SET_VRING_KICK, &queue, sizeof(queue), way == 0 ? ends[0] : d.machine.memory);
+		say(&d, &m);
+		close(ends[0]);
+		CU_ASSERT_TRUE(is_over(&d));
+		stop(&d);
+	}
+}
+
 /* What came before the guest said whose its files are waits until then. */
 static void
 test_early(void)
@@ -475,6 +497,7 @@ add_device_suite(void)
 
 	CU_add_test(suite, "serves", test_serves);
 	CU_add_test(suite, "broken in every way", test_broken);
+	CU_add_test(suite, "queues without eventfds", test_no_eventfd);
 	CU_add_test(suite, "requests that come early", test_early);
 	CU_add_test(suite, "a queue that has ended", test_stopped_queue);
 	CU_add_test(suite, "a second boot", test_second_boot);
