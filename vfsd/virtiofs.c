@@ -203,14 +203,18 @@ send_reply(const struct virtiofs *f, uint32_t request, const uint8_t *bytes, uin
 {
 	uint8_t out[sizeof(struct vhost_user_header) + VHOST_USER_PAYLOAD_MAX];
 	struct vhost_user_header h = vhost_user_reply(request, n);
+	ssize_t sent;
 
 	memcpy(out, &h, sizeof(h));
 	memcpy(out + sizeof(h), bytes, n);
 	/* One who asks waits for the answer: it fits into the socket. */
-	return write(f->fd, out, sizeof(h) + n) == (ssize_t)(sizeof(h) + n) ? 0 : -EPROTO;
+	sent = write(f->fd, out, sizeof(h) + n);
+	if (sent < 0 && errno != EAGAIN)
+		return -errno;
+	return sent == (ssize_t)(sizeof(h) + n) ? 0 : -EPROTO;
 }
 
-/* Serves a message that is there as a whole. */
+/* Serves a message that is there as a whole.  Returns 0 or -errno. */
 static int
 on_message(struct virtiofs *f, const struct vhost_user_header *h)
 {
@@ -277,31 +281,40 @@ receive(struct virtiofs *f, size_t want)
 	return rc < 0 ? rc : n > 0;
 }
 
+/* Takes what has come.  Returns 1; 0 at the end; or -errno, -EAGAIN where nothing has. */
+static int
+take(struct virtiofs *f, int *served)
+{
+	struct vhost_user_header h;
+	int rc = 1;
+
+	if (f->n_in < sizeof(h))
+		rc = receive(f, sizeof(h));
+	if (rc <= 0 || f->n_in < sizeof(h))
+		return rc;
+	memcpy(&h, f->in, sizeof(h));
+	if (h.size > VHOST_USER_PAYLOAD_MAX)
+		return -EPROTO;
+	if (f->n_in < sizeof(h) + h.size)
+		rc = receive(f, sizeof(h) + h.size);
+	if (rc > 0 && f->n_in == sizeof(h) + h.size)
+		*served = on_message(f, &h);
+	return rc;
+}
+
 static void
 on_socket(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct virtiofs *f = w->data;
-	struct vhost_user_header h;
-	int rc = 1;
+	int served = 0, rc = take(f, &served);
 
 	(void)loop;
 	(void)events;
-	if (f->n_in < sizeof(h))
-		rc = receive(f, sizeof(h));
-	if (rc > 0 && f->n_in >= sizeof(h)) {
-		memcpy(&h, f->in, sizeof(h));
-		if (h.size > VHOST_USER_PAYLOAD_MAX)
-			rc = -EPROTO;
-		else if (f->n_in < sizeof(h) + h.size)
-			rc = receive(f, sizeof(h) + h.size);
-		if (rc > 0 && f->n_in == sizeof(h) + h.size)
-			rc = on_message(f, &h) < 0 ? -EPROTO : 1;
-	}
 	/* The machine is gone: whoever started it says so. */
-	if (rc == 0 || rc == -ECONNRESET)
+	if (rc == 0 || rc == -ECONNRESET || served == -EPIPE || served == -ECONNRESET)
 		port_close(f->vfsd);
-	else if (rc < 0 && rc != -EAGAIN && rc != -EINTR)
-		broken(f, "machine", rc);
+	else if (served < 0 || (rc < 0 && rc != -EAGAIN && rc != -EINTR))
+		broken(f, "machine", served < 0 ? served : rc);
 }
 
 /* ---- Boots ---- */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A mount that is a device of the machine: vfsd as a process, a machine and a guest's driver. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -355,6 +357,28 @@ test_no_eventfd(void)
 	}
 }
 
+/* Whoever started the machine says that it is gone, and nobody else. */
+static void
+test_gone_asking(void)
+{
+	const int own = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	const int said = memfd_create("said", MFD_CLOEXEC);
+	struct device d;
+
+	CU_ASSERT_FATAL(own >= 0 && said >= 0);
+	(void)dup2(said, STDERR_FILENO);
+	start(&d);
+	(void)dup2(own, STDERR_FILENO);
+	close(own);
+	/* It cannot be answered any more. */
+	CU_ASSERT_EQUAL(shutdown(d.fd, SHUT_RD), 0);
+	say(&d, &(struct machine_message){.header = {M_GET_FEATURES, 1, 0}});
+	CU_ASSERT_TRUE(is_over(&d));
+	stop(&d);
+	CU_ASSERT_EQUAL(lseek(said, 0, SEEK_END), 0);
+	close(said);
+}
+
 /* What came before the guest said whose its files are waits until then. */
 static void
 test_early(void)
@@ -498,6 +522,7 @@ add_device_suite(void)
 	CU_add_test(suite, "serves", test_serves);
 	CU_add_test(suite, "broken in every way", test_broken);
 	CU_add_test(suite, "queues without eventfds", test_no_eventfd);
+	CU_add_test(suite, "a machine that asks and is gone", test_gone_asking);
 	CU_add_test(suite, "requests that come early", test_early);
 	CU_add_test(suite, "a queue that has ended", test_stopped_queue);
 	CU_add_test(suite, "a second boot", test_second_boot);
