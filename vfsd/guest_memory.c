@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -23,14 +25,19 @@ overlaps(uint64_t a, uint64_t b, uint64_t a_size, uint64_t b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-/* Whether those bytes of fd are there, and stay there. */
+/*
+ * Whether those bytes of fd are there, and stay there.  Of large pages (hugetlbfs) there can be too
+ * few when one is touched, which kills like a new end.
+ */
 static bool
 is_kept(int fd, uint64_t size, uint64_t offset)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs fs;
 	off_t end;
 
-	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || fstatfs(fd, &fs) < 0 ||
+	    fs.f_type != TMPFS_MAGIC)
 		return false;
 	end = lseek(fd, 0, SEEK_END);
 	return end >= 0 && offset + size <= (uint64_t)end;
@@ -44,7 +51,7 @@ guest_memory_add(
 	uint32_t i;
 	void *map;
 
-	if (m->n == GUEST_REGIONS_MAX || size == 0 || (size | offset) % PAGE != 0 ||
+	if (m->n == GUEST_REGIONS_MAX || size == 0 || (guest | user | size | offset) % PAGE != 0 ||
 	    wraps(guest, size) || wraps(offset, size) || user > UINT64_MAX - size)
 		return -EPROTO;
 	for (i = 0; i < m->n; i++) {

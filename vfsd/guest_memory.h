@@ -28,9 +28,9 @@ struct guest_memory {
 
 /*
  * Maps size bytes of fd from offset on as the region at `guest`.  fd stays the caller's; it has to
- * be a memfd sealed against shrinking, or reading past a new end would kill this process.  Returns
- * 0; -EPROTO where the numbers wrap, leave the file, overlap another region or are not whole pages;
- * or mmap's -errno.
+ * be a memfd of ordinary pages, sealed against shrinking, or touching it could kill this process.
+ * Returns 0; -EPROTO where the numbers wrap, leave the file, overlap another region or are not
+ * whole pages; or mmap's -errno.
  */
 int guest_memory_add(
     struct guest_memory *m, uint64_t guest, uint64_t user, uint64_t size, int fd, uint64_t offset);

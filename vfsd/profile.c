@@ -54,7 +54,7 @@ static const struct jail_syscall syscalls[] = {
     ALLOW(fsync, "host_sync"),
     ALLOW(fdatasync, "host_sync"),
     ALLOW(flock, "host_flock"),
-    ALLOW(fstatfs, "host_statfs"),
+    ALLOW(fstatfs, "host_statfs; guest_memory_add: whose pages they are"),
     ALLOW(readlinkat, "host_readlink"),
     ALLOW_IF(mkdirat, "make_host: never setuid or setgid", ARG_LACKS(2, S_ISUID | S_ISGID)),
     ALLOW_IF(mknodat, "make_host: files, fifos and sockets, never a device",

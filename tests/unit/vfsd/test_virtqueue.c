@@ -266,7 +266,7 @@ struct bad_message {
 	int with; /* NONE, or a descriptor */
 };
 
-enum { NONE, MEMORY, UNSEALED, EVENT };
+enum { NONE, MEMORY, UNSEALED, LARGE, EVENT };
 
 static const struct bad_message bad_messages[] = {
     {"no such request", 0, 4, 1, 0, {0}, NONE},
@@ -288,6 +288,9 @@ static const struct bad_message bad_messages[] = {
     {"memory that is none", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 4096, 0, 0}, EVENT},
     {"an empty region", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 0, 0, 0}, MEMORY},
     {"half a page", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 2048, 0, 0}, MEMORY},
+    {"an odd address", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 2048, 4096, 0, 0}, MEMORY},
+    {"an odd place", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 4096, 1, 0}, MEMORY},
+    {"large pages", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 4096, 0, 0}, LARGE},
     {"an odd offset", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 4096, 0, 8}, MEMORY},
     {"past the file", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 4096, 0, MACHINE_MEMORY}, MEMORY},
     {"larger than the file", TO_TABLE, M_SET_MEM_TABLE, 1, 40, {1, 0, 2 * MACHINE_MEMORY, 0, 0},
@@ -328,16 +331,20 @@ test_bad_messages(void)
 	struct machine m;
 	struct machine_message message;
 	int unsealed = memfd_create("unsealed", MFD_CLOEXEC);
+	/* Not on every host: then it is a region without memory. */
+	int large = memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
 	size_t i;
 
 	CU_ASSERT_EQUAL_FATAL(ftruncate(unsealed, MACHINE_MEMORY), 0);
+	CU_ASSERT_TRUE_FATAL(large < 0 || (ftruncate(large, MACHINE_MEMORY) == 0 &&
+					      fcntl(large, F_ADD_SEALS, F_SEAL_SHRINK) == 0));
 	for (i = 0; i < sizeof(bad_messages) / sizeof(bad_messages[0]); i++) {
 		const struct bad_message *b = &bad_messages[i];
 
 		machine_open(&m);
 		start(&v, &m, b->step);
 		message = machine_message(b->request, b->words, b->size,
-		    (const int[]){-1, m.memory, unsealed, m.kick[0]}[b->with]);
+		    (const int[]){-1, m.memory, unsealed, large, m.kick[0]}[b->with]);
 		message.header.flags = b->flags;
 		if (say(&v, &message) != -EPROTO)
 			CU_FAIL_FATAL(b->what);
@@ -345,6 +352,8 @@ test_bad_messages(void)
 		machine_close(&m);
 	}
 	close(unsealed);
+	if (large >= 0)
+		close(large);
 }
 
 /* Two regions that share bytes of the guest's, or of the machine's. */
