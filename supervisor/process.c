@@ -2,6 +2,7 @@
 /* Starting, logging and reaping the processes of a sandbox. */
 #include "supervisor/process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +17,8 @@
 #include "vfsd/profile.h"
 #include "vmrunner/profile.h"
 #include "vmrunner/qemu/qemu.h"
+
+_Static_assert(QEMU_FDS_MAX <= JAIL_SPAWN_FDS_MAX, "QEMU can have a device for each mount");
 
 static bool
 has_mounts(const struct config *c)
@@ -190,7 +193,7 @@ process_start(struct process *p, struct ev_loop *loop, const struct process_star
     void (*ended)(void *ctx, struct process *p), char *error, size_t error_size)
 {
 	const struct process_row *row = &process_rows[p->id];
-	int log_fds[2], fds[PROCESS_FDS_MAX] = {-1, -1};
+	int log_fds[2], fds[JAIL_SPAWN_FDS_MAX] = {-1, -1};
 	struct jail_spawn spawn = {
 	    .profile = how->profile != NULL ? how->profile : row->profile,
 	    .identity = how->identity,
@@ -203,6 +206,7 @@ process_start(struct process *p, struct ev_loop *loop, const struct process_star
 	};
 	pid_t pid;
 
+	assert(how->n_fds <= JAIL_SPAWN_FDS_MAX - 3);
 	process_init(p, p->id);
 	if (pipe2(log_fds, O_CLOEXEC) < 0) {
 		snprintf(error, error_size, "%s: pipe: %s", row->name, strerror(errno));

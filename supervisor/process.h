@@ -37,15 +37,13 @@ extern const struct process_row process_rows[PROCESSES];
 /* Whether a sandbox of this configuration has this process. */
 bool process_is_asked(enum process_id id, const struct config *c);
 
-#define PROCESS_FDS_MAX 16
-
 /* How to start one. */
 struct process_start {
 	const char *program; /* path */
 	char *const *argv;
 	struct jail_identity identity;
 	const int *fds; /* its descriptors 3 and up */
-	size_t n_fds;
+	size_t n_fds;   /* at most JAIL_SPAWN_FDS_MAX - 3 */
 	const struct jail_profile
 	    *profile;  /* NULL: the row's; else that with binds and limits added */
 	int cgroup_fd; /* -1 = none */

@@ -429,6 +429,21 @@ class Limits(Files):
                 self.assert_one_line(r.err, "does not exist" if fits else "16G")
 
 
+class Many(Files):
+    def test_as_many_devices_as_there_can_be(self):
+        rows = "".join(f'mount "/m{i}" {{ memory = "1M" }}\n' for i in range(16))
+        with Sandbox(BASE + rows).up() as box:
+            self.sh(box, "for i in /m*; do echo $i >$i/name; done; for i in /m*; do [ $(cat $i/name) = $i ] || exit 1; done; "
+                         "[ $(grep -c virtiofs /proc/mounts) = 16 ]")
+            r = run("gondolin", "audit", box.id)
+            self.assertEqual((r.code, r.err), (0, b""), r)
+            pids = box.pids()
+            os.kill(pids["qemu"], signal.SIGKILL)
+            self.assertEqual(box.wait(), 125)
+            await_end(pids.values())
+            self.assert_one_line(box.said(), "qemu was killed")
+
+
 class Ends(Files):
     def box(self):
         return Sandbox(BASE + f'mount "/w" {{ host = "{self.root}"  mode = rw }}\n').up()
