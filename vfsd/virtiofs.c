@@ -121,27 +121,45 @@ serve_queue(struct virtiofs *f, size_t number)
 	return rc < 0 ? rc : 0;
 }
 
+/* Returns 1 where requests are left, 0, or -errno. */
+static int
+serve_device(struct virtiofs *f)
+{
+	bool more = false;
+	size_t n;
+	int rc;
+
+	for (n = 0; n < VHOST_USER_QUEUES; n++) {
+		rc = f->pending[n] ? serve_queue(f, n) : 0;
+		if (rc < 0)
+			return rc;
+		more = more || (f->pending[n] && vhost_user_running(&f->device.queues[n]));
+	}
+	return more;
+}
+
 bool
 virtiofs_serve(struct vfsd *v)
 {
 	bool more = false;
-	uint32_t i;
-	size_t n;
+	uint32_t i, first;
 	int rc;
 
+	if (v->virtiofs == NULL)
+		return false;
+	/* Records of the first can leave no room for the others'. */
+	first = v->virtiofs->turn++ % v->n_mounts;
 	for (i = 0; i < v->n_mounts; i++) {
-		struct virtiofs *f = v->mounts[i].device;
+		const struct mount *m = &v->mounts[(first + i) % v->n_mounts];
 
-		if (f == NULL || v->mounts[i].server == NULL)
+		if (m->device == NULL || m->server == NULL)
 			continue;
-		for (n = 0; n < VHOST_USER_QUEUES; n++) {
-			rc = f->pending[n] ? serve_queue(f, n) : 0;
-			if (rc < 0) {
-				broken(f, "guest", rc);
-				return false;
-			}
-			more = more || (f->pending[n] && vhost_user_running(&f->device.queues[n]));
+		rc = serve_device(m->device);
+		if (rc < 0) {
+			broken(m->device, "guest", rc);
+			return false;
 		}
+		more = more || rc > 0;
 	}
 	return more && !report_is_slow(v);
 }
@@ -336,7 +354,7 @@ virtiofs_open(struct vfsd *v, uint32_t mount, int fd)
 	}
 	f = calloc(1, sizeof(*f));
 	if (v->virtiofs == NULL)
-		v->virtiofs = malloc(sizeof(*v->virtiofs));
+		v->virtiofs = calloc(1, sizeof(*v->virtiofs));
 	if (f == NULL || v->virtiofs == NULL)
 		abort();
 	f->transport.send = transport_send;

@@ -41,6 +41,7 @@ struct virtiofs {
 
 /* What all devices share: one request is served at a time. */
 struct virtiofs_scratch {
+	uint32_t turn; /* the mount that is served first in the next round */
 	struct virtqueue_chain chain;
 	uint8_t request[FUSE_REQUEST_MAX] __attribute__((aligned(8)));
 };

@@ -16,5 +16,6 @@ main(void)
 	add_device_suite();
 	add_relay_suite();
 	add_map_suite();
+	add_turns_suite();
 	return run_tests();
 }

@@ -12,5 +12,6 @@ void add_virtqueue_suite(void);
 void add_device_suite(void);
 void add_relay_suite(void);
 void add_map_suite(void);
+void add_turns_suite(void);
 
 #endif
