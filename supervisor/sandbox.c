@@ -30,7 +30,7 @@
 
 #define SHUTDOWN_GRACE_MS 5000u
 #define WAKE_SECONDS      5.
-#define FILES_MIN         256u
+#define FILES_MIN         640u
 #define QEMU_OLDEST       "QEMU 7.2"
 #define ERROR_SIZE        SANDBOX_ERROR_SIZE
 

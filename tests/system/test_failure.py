@@ -303,7 +303,8 @@ class Host(Case):
         path = harness.write_config(BASE + 'command = {"true"}\n')
         for number, limit, words in ((resource.RLIMIT_FSIZE, 4, ["session directory", "File too large"]),
                                      (resource.RLIMIT_FSIZE, 8192, ["overlay", "File too large"]),
-                                     (resource.RLIMIT_NOFILE, 200, ["at most 200 open files", "ulimit -n"])):
+                                     (resource.RLIMIT_NOFILE, 200, ["at most 200 open files", "ulimit -n"]),
+                                     (resource.RLIMIT_NOFILE, 512, ["at most 512 open files", "ulimit -n"])):
             with self.subTest(limit=limit):
                 self.refuse(run("gondolin-supervisor", "--config", path, preexec_fn=lambda n=number, v=limit:
                                 resource.setrlimit(n, (v, v))), *words)

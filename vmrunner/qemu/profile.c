@@ -116,9 +116,12 @@ static const struct jail_syscall syscalls[] = {
     DENY_ERRNO(unlink, EROFS, "its root is read-only"),
 };
 
+#define CPUS_MAX 64 /* of vm { cpus }: each is a descriptor of KVM's, and since QEMU 8.1 two */
+
 static const struct jail_limit limits[] = {
     {RLIMIT_CORE, "core", 0, "guest memory must not reach a disk"},
-    {RLIMIT_NOFILE, "nofile", 256, "ports, disk, eventfds of virtual processors and devices"},
+    {RLIMIT_NOFILE, "nofile", 512,
+	"ports, disk; two of each virtual processor, nine of each device"},
     {RLIMIT_MEMLOCK, "memlock", 0, "nothing is locked"},
 };
 
@@ -131,7 +134,7 @@ static const struct jail_fd fds[] = {
     {JAIL_FD_MEMORY, 5, "overlay in memory, translated code; memory that vfsd sees"},
     {JAIL_FD_FILE, 8, "image and overlay, and the block layer's duplicates"},
     {JAIL_FD_DIRECTORY, 1, "the working directory at start"},
-    {JAIL_FD_DEVICE, 1, "/dev/kvm"},
+    {JAIL_FD_DEVICE, 2 + 2 * CPUS_MAX, "/dev/kvm, its machine, and its virtual processors"},
 };
 
 static const struct jail_bind binds[] = {
