@@ -232,6 +232,9 @@ body_of(struct upload *u)
 
 /* ---- Heads ---- */
 
+/* A page where nghttp2 lets the head pass (Debian 12's), or a reset by a stricter one. */
+#define OR_RESET 1000u
+
 /* None of these is asked; each gets a page, or a reset where the framing itself is wrong (0). */
 static void
 test_refused(void)
@@ -245,7 +248,7 @@ test_refused(void)
 	    {":method: GET\n:scheme: https\n:authority: a.test\n:path: /\n", 400},
 	    {":method: GET\n:scheme: http\n:authority: a.test\n:path: /a/../b\n", 400},
 	    {":method: GET\n:scheme: http\n:authority: a.test\n:path: *\n", 0},
-	    {":method: GET\n:scheme: http\n:authority: u@a.test\n:path: /\n", 400},
+	    {":method: GET\n:scheme: http\n:authority: u@a.test\n:path: /\n", 400 + OR_RESET},
 	    {":method: GET\n:scheme: http\n:authority: a.test.\n:path: /\n", 400},
 	    {":method: GET\n:scheme: http\n:authority: 0x7f.1\n:path: /\n", 400},
 	    {PLAIN "host: b.test\n", 400},
@@ -264,6 +267,7 @@ test_refused(void)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned status = rows[i].status % OR_RESET;
 		struct seen *x;
 		uint64_t asked;
 
@@ -271,12 +275,14 @@ test_refused(void)
 		x = of(ask(rows[i].head, NULL));
 		CU_ASSERT_PTR_NOT_NULL_FATAL(x);
 		asked = guest_request();
-		if (x->status != rows[i].status || asked != 0)
+		if (rows[i].status > OR_RESET && x->status == 0)
+			status = 0;
+		if (x->status != status || asked != 0)
 			fprintf(stderr, "%s: %u\n", rows[i].head, x->status);
-		CU_ASSERT_EQUAL(x->status, rows[i].status);
+		CU_ASSERT_EQUAL(x->status, status);
 		CU_ASSERT_EQUAL(asked, 0);
 		CU_ASSERT_TRUE(x->closed);
-		if (rows[i].status != 0) {
+		if (status != 0) {
 			CU_ASSERT_PTR_NOT_NULL(
 			    strstr(x->fields, "x-gondolin-denied: bad-request\n"));
 			CU_ASSERT_EQUAL(proxy_flow.records, 1);
