@@ -68,6 +68,7 @@ int main(void)
 	char value[8];
 
 	TRY(write(from, "12345", 5));
+	TRY(ftruncate(from, 5));
 	TRY(fsync(from));
 	TRY(lseek(from, 0, SEEK_SET));
 	TRY(copy_file_range(from, NULL, to, NULL, 5, 0) - 5);
