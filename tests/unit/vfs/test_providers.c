@@ -279,7 +279,7 @@ test_memory_names(void)
 	struct vfs_provider *p = tree_memory(TREE_BYTES);
 	const struct memory_node *dir = (struct memory_node *)p->ops->root(p);
 	struct guest g;
-	char name[16];
+	char name[24];
 	uint64_t i;
 
 	guest_open(&g, p, NULL);
